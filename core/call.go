@@ -1,0 +1,103 @@
+package core
+
+import (
+	"encoding/json"
+	"time"
+)
+
+// Call is one invocation of a tool, or of the invoker behind a prompt or a
+// resource, free of any revision.
+type Call struct {
+	Server string // server name
+	Tool   string // tool or prompt name; resource: its URI
+	For    Object // what is being invoked (Kind tool, prompt or resource)
+
+	// Arguments is the JSON object as sent, strictly parsed and re-encoded; never
+	// nil (an absent object is {}). Values is the same, decoded once: numbers are
+	// json.Number, so big integers survive. For a resource the values are "uri" and
+	// the variables of the template.
+	Arguments json.RawMessage
+	Values    map[string]any
+
+	Who    Identity
+	Client Client
+	Meta   json.RawMessage // params._meta as sent, nil when absent
+	Header HeaderSource    // the client's HTTP headers, for invokers whose document names them; may be nil
+
+	// InputResponses and RequestState are what the client brought back for an
+	// earlier Result with InputRequests (MRTR, 2026-07-28). RequestState is the
+	// invoker's own state, already unsealed and verified.
+	InputResponses map[string]json.RawMessage
+	RequestState   json.RawMessage
+
+	// Notify sends a notification that belongs to this call (progress, message).
+	// Never nil; safe for concurrent use; drops what the client did not ask for.
+	Notify func(Notification)
+	// Progress tells whether the client gave a progress token, LogLevel the level
+	// it asked for ("" = none): an invoker may skip work nobody sees.
+	Progress bool
+	LogLevel string
+	// Detach closes the client's stream in the middle of the call so that it comes
+	// back with Last-Event-ID after retry. It returns false where the revision or
+	// the transport has no resumption; then nothing happened.
+	Detach func(retry time.Duration) bool
+}
+
+// HeaderSource reads a request header; name in any case, "" when absent.
+type HeaderSource interface{ Get(name string) string }
+
+// Client is what the client said of itself.
+type Client struct {
+	Name, Version string
+	Revision      string          // the protocolVersion in use
+	Info          json.RawMessage // clientInfo as sent, may be nil
+	Capabilities  json.RawMessage // ClientCapabilities as sent, never nil ({} when absent)
+}
+
+// Notification is a message without an answer. Params is a JSON object without
+// the fields that the wire adds (progressToken, subscriptionId).
+type Notification struct {
+	Method string // notifications/progress, notifications/message
+	Params json.RawMessage
+}
+
+// Result is what an invoker returns and a transformer rewrites.
+type Result struct {
+	Content    []Content
+	Structured json.RawMessage // structuredContent, any JSON value; nil = none
+	IsError    bool            // the model should see that it failed
+	Meta       json.RawMessage // _meta, nil = none
+
+	// Messages is used by prompts, Contents by resources. A prompt whose invoker
+	// leaves Messages empty gets one user message per content block.
+	Messages    []Message
+	Description string
+	Contents    []ResourceContents
+
+	// InputRequests asks the client for more (MRTR): key → request. The call is
+	// repeated with InputResponses and RequestState. RequestState is plain here;
+	// the wire seals it.
+	InputRequests []InputRequest
+	RequestState  json.RawMessage
+}
+
+// InputRequest is one thing that an invoker needs from the client.
+type InputRequest struct {
+	Key    string
+	Method string          // elicitation/create, sampling/createMessage, roots/list
+	Params json.RawMessage // never nil
+}
+
+// Message is one message of a prompt.
+type Message struct {
+	Role    string // user, assistant
+	Content Content
+}
+
+// TextResult returns a result of one text block.
+func TextResult(text string) *Result { return &Result{Content: []Content{Text(text)}} }
+
+// ErrorResult returns a result that the model sees as a failure.
+func ErrorResult(text string) *Result {
+	return &Result{Content: []Content{Text(text)}, IsError: true}
+}

@@ -1,0 +1,117 @@
+package core
+
+import (
+	"context"
+	"io"
+	"net/url"
+	"time"
+)
+
+// Egress is the one door to the outside (package egress implements it). Every
+// dial is checked against the address rules (SSRF), every exchange has limits.
+type Egress interface {
+	// Open returns the upstream for a connection profile. Upstreams of equal
+	// profiles share one pool, also across reloads. Close it when done.
+	Open(connection *Connection) (Upstream, error)
+}
+
+// Upstream exchanges HTTP messages with one base URL.
+type Upstream interface {
+	Do(ctx context.Context, request *Request) (*Response, error)
+	Close() error
+}
+
+// Request is one HTTP request to an upstream. The path and query are already
+// escaped; the host always comes from the connection.
+type Request struct {
+	Method     string
+	Path       string // escaped, begins with /, joined to the base URL's path
+	Query      string // escaped, without ?
+	Header     []Field
+	Body       []byte
+	Idempotent bool  // may be repeated when the connection broke or the status says try again
+	MaxBytes   int64 // limit of the response after decoding; 0 = the connection's
+	// Progress, when set, is called while a long body arrives: bytes so far, and the
+	// total or -1.
+	Progress func(received, total int64)
+}
+
+// Field is one header field, its name as it goes on the wire.
+type Field struct{ Name, Value string }
+
+// Response is a whole answer, its body decoded (gzip, br, zstd) and within limits.
+type Response struct {
+	Status int
+	Header []Field
+	Body   []byte
+}
+
+// Get returns the first value of a header, name in any case; "" when absent.
+func (r *Response) Get(name string) string {
+	for i := range r.Header {
+		if equalFold(r.Header[i].Name, name) {
+			return r.Header[i].Value
+		}
+	}
+	return ""
+}
+
+func equalFold(a, b string) bool {
+	if len(a) != len(b) {
+		return false
+	}
+	for i := range len(a) {
+		x, y := a[i], b[i]
+		if 'A' <= x && x <= 'Z' {
+			x += 'a' - 'A'
+		}
+		if 'A' <= y && y <= 'Z' {
+			y += 'a' - 'A'
+		}
+		if x != y {
+			return false
+		}
+	}
+	return true
+}
+
+// Connection is a reusable profile of one upstream base URL.
+type Connection struct {
+	Name       string
+	BaseURL    *url.URL
+	Header     []Field           // sent with every request
+	Secret     map[string]Secret // header name → value (a credential), sent with every request, never shown
+	Query      map[string]Secret // query parameter → value (an API key in the query)
+	TLS        TLS
+	HTTP2      bool          // speak HTTP/2 (net/http transport) instead of HTTP/1.1
+	Connect    time.Duration // 0 = 3 s
+	FirstByte  time.Duration // 0 = 10 s
+	Timeout    time.Duration // whole exchange; 0 = the call's deadline
+	MaxBytes   int64         // response body; 0 = 8 MiB
+	Redirects  int           // followed at most; 0 = none; at most 3
+	Retries    int           // extra tries of idempotent requests; default 1 is set by the reader
+	InFlight   int           // bulkhead; 0 = 64
+	Queue      int           // waiting at most; 0 = 64
+	Breaker    Breaker
+	AllowCIDRs []string // private ranges that this connection may reach; taken from settings, never from a document
+}
+
+// TLS says how to trust an upstream and who we are to it.
+type TLS struct {
+	CA, Certificate string // PEM
+	Key             Secret // PEM
+	ServerName      string
+	Insecure        bool // skip verification; a warning is logged
+}
+
+// Breaker opens when at least Share of Requests calls within Window failed, and
+// stays open for Open. The zero value means 0.5 of 20 in 10 s, open 5 s.
+type Breaker struct {
+	Off      bool
+	Share    float64
+	Requests int
+	Window   time.Duration
+	Open     time.Duration
+}
+
+var _ io.Closer = Upstream(nil)

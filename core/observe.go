@@ -1,0 +1,73 @@
+package core
+
+import "time"
+
+// Observer is told what happened, for metrics, traces and the request log. Events
+// hold names and sizes, never argument values. Implementations are safe for
+// concurrent use and do not block.
+type Observer interface {
+	Called(CallEvent)
+	Requested(RequestEvent)
+	Sent(UpstreamEvent)
+	Reloaded(ReloadEvent)
+	// Gauge registers a value that is read when metrics are scraped.
+	Gauge(name, help string, read func() int64)
+}
+
+// CallEvent is one tools/call, prompts/get or resources/read.
+type CallEvent struct {
+	Server, Kind, Name string // Kind: tool, prompt, resource; Name is "" for an unknown name
+	Revision           string
+	Outcome            string // ok, tool_error, or a Code
+	Duration           time.Duration
+}
+
+// RequestEvent is one HTTP request at the edge.
+type RequestEvent struct {
+	Server, Method, Route string // Route: mcp, sse, message, healthz, …
+	RPC                   string // JSON-RPC method, "" when none was read
+	Revision              string
+	Status                int
+	Bytes                 int
+	Streamed              bool
+	Duration              time.Duration
+	ID                    string // request id
+}
+
+// UpstreamEvent is one exchange with an upstream.
+type UpstreamEvent struct {
+	Connection, Method string
+	Status             int    // 0 when there was no answer
+	Outcome            string // ok, error, timeout, cancelled, refused, shed, breaker
+	Duration           time.Duration
+	Reused             bool
+	Attempt            int // 1 is the first
+}
+
+// ReloadEvent is one attempt to apply changed documents.
+type ReloadEvent struct {
+	OK       bool
+	Problems int
+	Revision string // hash of what is now served
+	Duration time.Duration
+}
+
+// NoObserver drops every event.
+type NoObserver struct{}
+
+// Called drops the event.
+func (NoObserver) Called(CallEvent) {}
+
+// Requested drops the event.
+func (NoObserver) Requested(RequestEvent) {}
+
+// Sent drops the event.
+func (NoObserver) Sent(UpstreamEvent) {}
+
+// Reloaded drops the event.
+func (NoObserver) Reloaded(ReloadEvent) {}
+
+// Gauge drops the gauge.
+func (NoObserver) Gauge(string, string, func() int64) {}
+
+var _ Observer = NoObserver{}

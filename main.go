@@ -1,0 +1,19 @@
+// Command sallyport is an MCP gateway: MCP clients on one side, REST services and
+// more on the other, and one guarded chamber between them.
+package main
+
+import (
+	"context"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/sallyport/sallyport/core/app"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	code := app.Main(ctx, os.Args[1:], os.Stdout, os.Stderr)
+	stop()
+	os.Exit(code)
+}
