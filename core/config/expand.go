@@ -1,0 +1,304 @@
+package config
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"reflect"
+	"regexp"
+	"strings"
+	"unicode/utf8"
+)
+
+// References: ${env:NAME}, ${env:NAME:-default} and ${file:path} stand for the value
+// of an environment variable or the content of a file, in the places where a shape
+// (or the schema of a kind) allows it. Everywhere else a text that holds one is
+// refused, because whoever wrote it expected it to work. $${ is ${ itself. A value
+// that was put in is never read again for references.
+
+// Patterns in the common subset of RE2 and ECMA 262, for the JSON Schema too.
+const (
+	// referencePattern matches a text that holds a reference.
+	referencePattern = `(^|[^$])\$\{(env|file):`
+	// referringPattern matches a whole text whose references are well-formed.
+	referringPattern = `^([^$]|\$\$+\{|\$+[^${]|\$\{(env:[A-Za-z_][A-Za-z0-9_]*(:-([^${}]|\$+[^${}])*\$*)?|file:[^${}]+)\})*\$*$`
+)
+
+var (
+	holdsReference = regexp.MustCompile(referencePattern)
+	variable       = regexp.MustCompile(`^([A-Za-z_][A-Za-z0-9_]*)(:-(.*))?$`)
+	escaped        = strings.NewReplacer("$${env:", "${env:", "$${file:", "${file:")
+)
+
+const (
+	references   = "${env:NAME}, ${env:NAME:-default} or ${file:path}"
+	literalGuide = "text that holds ${ itself is written $${"
+)
+
+// words returns the text of a scalar with its references put in. hidden says that
+// it holds what came from outside and must not be shown.
+func (r *reader) words(n *node, s *shape) (value string, hidden, ok bool) {
+	if !s.reference || !strings.Contains(n.text, "${") {
+		return r.literal(n), false, !r.forbidden(n, s)
+	}
+	var out strings.Builder
+	for rest := n.text; rest != ""; {
+		i := strings.Index(rest, "${")
+		if i < 0 {
+			out.WriteString(rest)
+			break
+		}
+		if i > 0 && rest[i-1] == '$' {
+			out.WriteString(rest[:i-1])
+			out.WriteString("${")
+			rest = rest[i+2:]
+			continue
+		}
+		out.WriteString(rest[:i])
+		inside, after, closed := strings.Cut(rest[i+2:], "}")
+		if !closed {
+			r.fault(n, "a reference is not closed", "write "+references+"; "+literalGuide)
+			return "", true, false
+		}
+		put, ok := r.resolve(n, inside)
+		if !ok {
+			return "", true, false
+		}
+		out.WriteString(put)
+		rest, hidden = after, true
+	}
+	return out.String(), hidden, true
+}
+
+// resolve returns what ${inside} stands for.
+func (r *reader) resolve(n *node, inside string) (string, bool) {
+	source, rest, _ := strings.Cut(inside, ":")
+	switch {
+	case strings.Contains(inside, "${"):
+		r.fault(n, "a reference inside a reference", "references do not nest")
+	case source == "env":
+		m := variable.FindStringSubmatch(rest)
+		if m == nil {
+			r.fault(n, quote(rest)+" cannot be the name of an environment variable", "write ${env:NAME} or ${env:NAME:-default}")
+			return "", false
+		}
+		value, set := r.options.lookup(m[1])
+		switch {
+		case m[2] != "" && value == "":
+			return m[3], true
+		case !set:
+			r.fault(n, "the environment variable "+m[1]+" is not set", "set it, or write ${env:"+m[1]+":-default}")
+			return "", false
+		case !utf8.ValidString(value):
+			r.fault(n, "the environment variable "+m[1]+" is not UTF-8", "")
+			return "", false
+		}
+		return value, true
+	case source == "file" && rest != "":
+		return r.content(n, rest)
+	default:
+		r.fault(n, quote("${"+inside+"}")+" is no reference", "write "+references+"; "+literalGuide)
+	}
+	return "", false
+}
+
+// content reads the file of a reference, without the line break at its end.
+func (r *reader) content(n *node, name string) (string, bool) {
+	path := name
+	if !filepath.IsAbs(path) {
+		path = filepath.Join(r.source.root, path)
+	}
+	b, err := readFile(path, maxReference)
+	r.source.used = append(r.source.used, File{Path: path, Sum: sumOf(b, err), limit: maxReference})
+	if err != nil {
+		fix := "paths are taken from the directory of the document (" + r.source.root + ")"
+		if errors.Is(err, errTooLarge) {
+			fix = "a file that is referred to holds at most 1 MiB"
+		}
+		r.fault(n, "cannot read the file of "+quote("${file:"+name+"}")+": "+reason(err), fix)
+		return "", false
+	}
+	if !utf8.Valid(b) || bytes.IndexByte(b, 0) >= 0 {
+		r.fault(n, "the file of "+quote("${file:"+name+"}")+" is not UTF-8 text", "")
+		return "", false
+	}
+	s := strings.TrimSuffix(string(b), "\n")
+	return strings.TrimSuffix(s, "\r"), true
+}
+
+// forbidden reports a reference where none may stand.
+func (r *reader) forbidden(n *node, s *shape) bool {
+	if s.reference || !holdsReference.MatchString(n.text) {
+		return false
+	}
+	r.fault(n, "a reference cannot stand here", r.allowed)
+	return true
+}
+
+// literal returns the text of a place without references: only what would be
+// taken for one is escaped there.
+func (r *reader) literal(n *node) string {
+	if strings.Contains(n.text, "$${") {
+		return escaped.Replace(n.text)
+	}
+	return n.text
+}
+
+// check reports references in a value that is kept as JSON.
+func (r *reader) check(n *node) {
+	if n.sort == text {
+		r.forbidden(n, anything)
+	}
+	for i, item := range n.items {
+		if n.sort == object {
+			r.at.push(n.keys[i].text)
+		} else {
+			r.at.index(i)
+		}
+		r.check(item)
+		r.at.pop()
+	}
+}
+
+// literals writes a value as JSON.
+func (r *reader) literals(n *node) []byte { return n.appendJSON(nil, r.literal) }
+
+// kindConfig returns the config of a kind as JSON, references put in where the
+// schema of the kind says so.
+func (r *reader) kindConfig(n, name *node, role string) []byte {
+	var marks *node
+	if name != nil && name.sort == text {
+		marks = r.options.marks(role, name.text)
+	}
+	if marks == nil {
+		r.check(n)
+		return r.literals(n)
+	}
+	return r.appendConfig(nil, n, applied([]*node{marks}, marks), marks)
+}
+
+// markedText is the shape of a text that the schema of a kind marks.
+var markedText = &shape{is: text, reference: true, secret: true}
+
+func (r *reader) appendConfig(dst []byte, n *node, schemas []*node, root *node) []byte {
+	switch n.sort {
+	case text:
+		s := anything
+		for _, schema := range schemas {
+			if mark := schema.get(markKey); mark != nil && mark.sort == boolean && mark.text == "true" {
+				s = markedText
+			}
+		}
+		value, _, _ := r.words(n, s)
+		return (&node{sort: text, text: value}).appendJSON(dst, nil)
+	case list:
+		dst = append(dst, '[')
+		for i, item := range n.items {
+			if i > 0 {
+				dst = append(dst, ',')
+			}
+			r.at.index(i)
+			dst = r.appendConfig(dst, item, applied(below(schemas, "", i), root), root)
+			r.at.pop()
+		}
+		return append(dst, ']')
+	case object:
+		dst = append(dst, '{')
+		for i, item := range n.items {
+			if i > 0 {
+				dst = append(dst, ',')
+			}
+			name := n.keys[i].text
+			dst = append((&node{sort: text, text: name}).appendJSON(dst, nil), ':')
+			r.at.push(name)
+			dst = r.appendConfig(dst, item, applied(below(schemas, name, -1), root), root)
+			r.at.pop()
+		}
+		return append(dst, '}')
+	}
+	return n.appendJSON(dst, nil)
+}
+
+// readSize reads a number of bytes, with or without a unit.
+func (r *reader) readSize(n *node, s *shape, into reflect.Value) {
+	var size Size
+	switch n.sort {
+	case number:
+		r.readNumber(n, s, into)
+		return
+	case text:
+		v, err := ParseSize(n.text)
+		if err != nil {
+			r.fault(n, fmt.Sprintf("expected %s, got %s", s.want(), n.got(s)), "write digits and a unit: B, KiB, MiB, GiB")
+			return
+		}
+		size = v
+	default:
+		r.mismatch(n, s)
+		return
+	}
+	if float64(size) < *s.min || float64(size) > *s.max {
+		r.fault(n, fmt.Sprintf("%s is out of bounds", n.got(s)), "write "+s.bounds())
+		return
+	}
+	if into.IsValid() {
+		into.SetInt(int64(size))
+	}
+}
+
+var (
+	errTooLarge = errors.New("too large")
+	errNotFile  = errors.New("not a regular file")
+)
+
+// readFile reads a regular file of at most limit bytes. Anything else is refused
+// before it is opened: opening a pipe would wait for its writer.
+func readFile(path string, limit int64) ([]byte, error) {
+	stat, err := os.Stat(path)
+	switch {
+	case err != nil:
+		return nil, err
+	case !stat.Mode().IsRegular():
+		return nil, errNotFile
+	case stat.Size() > limit:
+		return nil, errTooLarge
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	b, err := io.ReadAll(io.LimitReader(f, limit+1))
+	if err == nil && int64(len(b)) > limit {
+		return nil, errTooLarge
+	}
+	return b, err
+}
+
+// reason says why a file cannot be read, without the path, which stands beside it.
+func reason(err error) string {
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return "no such file"
+	case errors.Is(err, fs.ErrPermission):
+		return "permission denied"
+	}
+	var path *fs.PathError
+	if errors.As(err, &path) {
+		return path.Err.Error()
+	}
+	return err.Error()
+}
+
+// sumOf identifies what was read, or that nothing could be.
+func sumOf(b []byte, err error) [sha256.Size]byte {
+	if err != nil {
+		return sha256.Sum256([]byte("\x00" + reason(err)))
+	}
+	return sha256.Sum256(b)
+}

@@ -1,0 +1,10 @@
+package config
+
+import (
+	"fmt"
+	"testing"
+)
+
+func TestProbe(t *testing.T) {
+	fmt.Print(string(Schema(nil, nil)))
+}
