@@ -1,0 +1,209 @@
+package egress
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"log/slog"
+	"net"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/sallyport/sallyport/core"
+)
+
+// transport makes single exchanges with one origin: pool speaks HTTP/1.1, http2
+// the other. Upstreams with equal profiles share one.
+type transport interface {
+	// roundTrip makes one exchange. It sets m.reused.
+	roundTrip(ctx context.Context, m *message) (*core.Response, error)
+	sweep(now time.Time)
+	idle() int
+	close()
+}
+
+// pool keeps idle HTTP/1.1 connections, the warmest on top.
+type pool struct {
+	dialer *dialer
+	now    func() time.Time
+	keep   time.Duration // how long a connection stays idle at most
+	log    *slog.Logger
+
+	mu     sync.Mutex
+	free   []*conn
+	closed bool
+}
+
+// maxFree bounds idle connections; the bulkheads bound busy ones.
+const maxFree = 256
+
+// dialError is a failure before anything was sent.
+type dialError struct{ err error }
+
+func (d *dialError) Error() string { return d.err.Error() }
+func (d *dialError) Unwrap() error { return d.err }
+
+var buffers = sync.Pool{New: func() any { b := make([]byte, 0, bufferSize); return &b }}
+
+// smallBody is what is copied behind the head, so that one write sends both.
+const smallBody = 32 << 10
+
+func (p *pool) roundTrip(ctx context.Context, m *message) (*core.Response, error) {
+	buffer := buffers.Get().(*[]byte)
+	defer func() {
+		if cap(*buffer) <= 2*smallBody {
+			buffers.Put(buffer)
+		}
+	}()
+	*buffer = m.appendHead((*buffer)[:0])
+	rest := m.body
+	if len(rest) <= smallBody {
+		*buffer, rest = append(*buffer, rest...), nil
+	}
+	c := p.take(m.start)
+	m.reused = c != nil
+	for {
+		if c == nil {
+			var err error
+			if c, err = p.dial(ctx, m.deadline); err != nil {
+				return nil, &dialError{err}
+			}
+		}
+		answer, err := p.exchange(ctx, c, m, *buffer, rest)
+		if err == nil || !c.stale(err, m.idempotent) || ctx.Err() != nil {
+			return answer, err
+		}
+		// The upstream closed the idle connection in the moment we took it, and this
+		// request did not reach it, or may reach it twice: once more on a new one,
+		// which by being new cannot be stale.
+		c, m.reused = nil, false
+	}
+}
+
+// stale tells whether a failed exchange may be tried once more on a new connection.
+func (c *conn) stale(err error, idempotent bool) bool {
+	if !c.reused || c.got || c.aborted.Load() || errors.Is(err, os.ErrDeadlineExceeded) {
+		return false
+	}
+	return idempotent || c.sent == 0
+}
+
+func (p *pool) dial(ctx context.Context, deadline time.Time) (*conn, error) {
+	ctx, cancel := context.WithDeadline(ctx, deadline)
+	defer cancel()
+	wire, err := p.dialer.dial(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var raw net.Conn = wire
+	if t, ok := wire.(*tls.Conn); ok {
+		raw = t.NetConn()
+	}
+	return newConn(wire, raw, p.now), nil
+}
+
+// exchange makes one exchange on c, and keeps or closes c.
+func (p *pool) exchange(ctx context.Context, c *conn, m *message, first, rest []byte) (*core.Response, error) {
+	keep := false
+	c.sent, c.got, c.later = 0, false, time.Time{}
+	stop := neverStarted
+	if ctx.Done() != nil {
+		stop = context.AfterFunc(ctx, c.abort)
+	}
+	// Also on a panic of a callback. stop is false when abort has begun: its deadline
+	// may come after this exchange, so the connection is not used again.
+	defer func() {
+		if !stop() || !keep {
+			c.close()
+			return
+		}
+		p.give(c)
+	}()
+	answer, again, err := c.converse(m, first, rest)
+	keep = err == nil && again
+	if err == nil && c.r != c.w {
+		keep = false
+		p.log.Warn("bytes after an answer; the connection is closed", "connection", m.name, "bytes", c.w-c.r)
+	}
+	return answer, err
+}
+
+func neverStarted() bool { return true }
+
+// take returns an idle connection that still looks alive and silent, or nil.
+func (p *pool) take(now time.Time) *conn {
+	for {
+		p.mu.Lock()
+		n := len(p.free) - 1
+		if n < 0 {
+			p.mu.Unlock()
+			return nil
+		}
+		c := p.free[n]
+		p.free[n] = nil
+		p.free = p.free[:n]
+		p.mu.Unlock()
+		// Bytes that wait before we asked are the answer to nobody's request.
+		if now.Sub(c.freed) < p.keep && c.probe.quiet() {
+			return c
+		}
+		c.close()
+	}
+}
+
+// give puts a connection back.
+func (p *pool) give(c *conn) {
+	c.freed, c.reused, c.r, c.w = p.now(), true, 0, 0
+	if len(c.buf) > bufferSize {
+		c.buf = make([]byte, bufferSize)
+	}
+	p.mu.Lock()
+	kept := !p.closed && len(p.free) < maxFree
+	if kept {
+		p.free = append(p.free, c)
+	}
+	p.mu.Unlock()
+	if !kept {
+		c.close()
+	}
+}
+
+// sweep closes what was idle too long, or was closed by the upstream.
+func (p *pool) sweep(now time.Time) {
+	var gone []*conn
+	p.mu.Lock()
+	live := p.free[:0]
+	for _, c := range p.free {
+		if now.Sub(c.freed) < p.keep && c.probe.quiet() {
+			live = append(live, c)
+		} else {
+			gone = append(gone, c)
+		}
+	}
+	clear(p.free[len(live):])
+	p.free = live
+	p.mu.Unlock()
+	for _, c := range gone {
+		c.close()
+	}
+}
+
+func (p *pool) idle() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return len(p.free)
+}
+
+// close closes the idle connections; busy ones close when their exchange ends.
+func (p *pool) close() {
+	p.mu.Lock()
+	gone := p.free
+	p.free, p.closed = nil, true
+	p.mu.Unlock()
+	for _, c := range gone {
+		c.close()
+	}
+}
+
+var _ transport = (*pool)(nil)
