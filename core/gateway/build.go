@@ -1,0 +1,340 @@
+package gateway
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"runtime/debug"
+	"strings"
+	"time"
+
+	"github.com/sallyport/sallyport/core"
+	"github.com/sallyport/sallyport/core/wire"
+)
+
+// Durations of a call.
+const (
+	defaultTimeout = 30 * time.Second
+	longestTimeout = 5 * time.Minute
+)
+
+// Build makes a Catalog of a Config, or says every mistake in it. The Catalog is
+// nil when one of the problems is more than a warning. What kinds opened for a
+// Catalog that did not come to be is closed again.
+//
+// No Config makes it panic: a kind or a source that does is reported as a problem
+// (security.md R2).
+func Build(ctx context.Context, config core.Config, o Options) (catalog *Catalog, problems []core.Problem) {
+	b := &build{ctx: ctx, options: o.filled()}
+	b.catalog = &Catalog{
+		byPrefix: map[string]*server{}, byName: map[string]*server{}, roots: &roots{},
+		log: b.options.Log, closed: make(chan struct{}),
+	}
+	b.catalog.uses.Store(1)
+	defer func() {
+		if r := recover(); r != nil {
+			b.options.Log.Error("panic while building", "panic", panicText(r), "stack", string(debug.Stack()))
+			b.problems = append(b.problems, core.Problem{
+				Message: "the document made the gateway stumble: " + panicText(r), Fix: "the log has the stack; please report it",
+			})
+		}
+		b.finish()
+		catalog, problems = b.catalog, b.problems
+		if b.bad() {
+			catalog.Close()
+			catalog = nil
+		}
+	}()
+	b.config(&config)
+	return nil, nil // the deferred function returns
+}
+
+// build is one Build under way.
+type build struct {
+	ctx      context.Context
+	options  Options
+	catalog  *Catalog
+	problems []core.Problem
+	more     int // problems past the limit
+	fatal    int // problems that are not warnings
+
+	invokers     kinds[core.Invoker]
+	transformers kinds[core.Transformer]
+	connections  map[string]*core.Connection // nil value = declared, but wrong
+	working      map[string]*core.Connection // those that are not; kinds only read it
+	used         map[string]bool             // connections that something names
+}
+
+// kinds are the kinds of one sort, their config schemas compiled at first use.
+type kinds[T any] struct {
+	sort string
+	of   map[string]core.Kind[T]
+}
+
+func kindsOf[T any](sort string, list []core.Kind[T]) kinds[T] {
+	k := kinds[T]{sort: sort, of: make(map[string]core.Kind[T], len(list))}
+	for _, one := range list {
+		k.of[one.Name] = one
+	}
+	return k
+}
+
+func (b *build) config(config *core.Config) {
+	b.invokers = kindsOf("invoker", b.options.Kinds.Invokers)
+	b.transformers = kindsOf("transformer", b.options.Kinds.Transformers)
+	if n := sizeOf(config); n > b.options.Limits.Bytes {
+		b.report(core.At{}, "", fmt.Sprintf("the documents have %d bytes together", n), fmt.Sprintf("at most %d", b.options.Limits.Bytes))
+		return
+	}
+	if n := len(config.Servers); n > b.options.Limits.Servers {
+		b.report(core.At{Path: "/servers"}, "", fmt.Sprintf("there are %d servers", n), fmt.Sprintf("at most %d", b.options.Limits.Servers))
+		return
+	}
+	if n := len(config.Connections); n > b.options.Limits.Connections {
+		b.report(core.At{Path: "/connections"}, "", fmt.Sprintf("there are %d connections", n), fmt.Sprintf("at most %d", b.options.Limits.Connections))
+		return
+	}
+	b.buildConnections(config.Connections)
+	prefixes, names := map[string]core.At{}, map[string]core.At{}
+	for i := range config.Servers {
+		if err := b.ctx.Err(); err != nil {
+			b.report(core.At{}, "", "the build was stopped: "+err.Error(), "try again")
+			return
+		}
+		s := config.Servers[i] // a copy: the Config is not ours
+		s.At = place(s.At, fmt.Sprintf("/servers/%d", i))
+		b.server(&s, prefixes, names)
+	}
+	for i := range config.Connections {
+		c := &config.Connections[i]
+		if c.Name != "" && !b.used[c.Name] && b.connections[c.Name] != nil {
+			b.warn(place(c.At, fmt.Sprintf("/connections/%d", i)), "/name", "connection "+quoted(c.Name)+" is not used", "remove it, or name it in a tool")
+		}
+	}
+	if !b.bad() {
+		b.catalog.revision = revisionOf(config)
+	}
+}
+
+// place fills in the path of a part that does not know its own.
+func place(at core.At, path string) core.At {
+	if at.Path == "" {
+		at.Path = path
+	}
+	return at
+}
+
+func (b *build) report(at core.At, rel, message, fix string) {
+	b.fatal++
+	b.add(at.Problem(rel, message, fix))
+}
+
+func (b *build) warn(at core.At, rel, message, fix string) {
+	p := at.Problem(rel, message, fix)
+	p.Warning = true
+	b.add(p)
+}
+
+func (b *build) fault(at core.At, rel string, f *fault) {
+	if f != nil {
+		b.report(at, rel+f.path, f.message, f.fix)
+	}
+}
+
+func (b *build) faults(at core.At, rel string, list []fault) {
+	for i := range list {
+		b.fault(at, rel, &list[i])
+	}
+}
+
+func (b *build) add(p core.Problem) {
+	if len(b.problems) >= b.options.Limits.Problems {
+		b.more++
+		return
+	}
+	b.problems = append(b.problems, p)
+}
+
+func (b *build) finish() {
+	if b.more > 0 {
+		b.problems = append(b.problems, core.Problem{Message: fmt.Sprintf("and %d more problems", b.more), Fix: "mend these first", Warning: true})
+	}
+}
+
+// bad tells whether there is a problem that is more than a warning.
+func (b *build) bad() bool {
+	if b.fatal > 0 {
+		return true
+	}
+	for i := range b.problems {
+		if !b.problems[i].Warning {
+			return true
+		}
+	}
+	return false
+}
+
+// duration reads a Go duration between least and most; absent is 0.
+func (b *build) duration(at core.At, rel, text string, least, most time.Duration) time.Duration {
+	if text == "" {
+		return 0
+	}
+	d, err := time.ParseDuration(text)
+	if err != nil {
+		b.report(at, rel, quoted(text)+" is not a duration", `write a number and a unit, for example 3s, 500ms or 2m`)
+		return 0
+	}
+	if d < least || d > most {
+		b.report(at, rel, text+" is out of range", fmt.Sprintf("between %s and %s", least, most))
+		return 0
+	}
+	return d
+}
+
+// timeout is the time that a call may take.
+func (b *build) timeout(at core.At, text string) time.Duration {
+	if d := b.duration(at, "/timeout", text, time.Millisecond, longestTimeout); d > 0 {
+		return d
+	}
+	return defaultTimeout
+}
+
+// ranged reports a whole number that is not between least and most.
+func (b *build) ranged(at core.At, rel string, n, least, most int64) {
+	if n < least || n > most {
+		b.report(at, rel, fmt.Sprintf("%d is out of range", n), fmt.Sprintf("between %d and %d", least, most))
+	}
+}
+
+// compact returns a JSON text without blanks, for the wire; as it is when it is no
+// JSON, which is reported elsewhere.
+func compact(raw json.RawMessage) json.RawMessage {
+	if len(raw) == 0 {
+		return nil
+	}
+	if c, err := wire.Compact(raw); err == nil {
+		return c
+	}
+	return raw
+}
+
+// sizeOf adds up the text and JSON of a Config, roughly and without copying it.
+func sizeOf(config *core.Config) int {
+	n := 0
+	add := func(parts ...string) {
+		for _, p := range parts {
+			n += len(p)
+		}
+	}
+	raw := func(parts ...json.RawMessage) {
+		for _, p := range parts {
+			n += len(p)
+		}
+	}
+	for i := range config.Connections {
+		c := &config.Connections[i]
+		add(c.Name, c.BaseURL)
+		for name, value := range c.Headers {
+			add(name, value)
+		}
+		if c.TLS != nil {
+			add(c.TLS.CA, c.TLS.Certificate)
+		}
+	}
+	resources := func(list []core.ResourceConfig) {
+		for i := range list {
+			r := &list[i]
+			add(r.URI, r.URITemplate, r.Name, r.Title, r.Description, r.Base64, r.File)
+			raw(r.Annotations, r.Icons, r.Meta)
+			if r.Text != nil {
+				add(*r.Text)
+			}
+			if r.Invoker != nil {
+				raw(r.Invoker.Config)
+			}
+			for _, values := range r.Completions {
+				add(values...)
+			}
+		}
+	}
+	for i := range config.Servers {
+		s := &config.Servers[i]
+		add(s.Name, s.Title, s.Description, s.Instructions)
+		raw(s.Icons)
+		for j := range s.Tools {
+			t := &s.Tools[j]
+			add(t.Name, t.Title, t.Description)
+			raw(t.InputSchema, t.OutputSchema, t.Annotations, t.Icons, t.Execution, t.Meta, t.Invoker.Config)
+			for k := range t.Transformers {
+				raw(t.Transformers[k].Config)
+			}
+		}
+		for j := range s.Prompts {
+			p := &s.Prompts[j]
+			add(p.Name, p.Title, p.Description)
+			raw(p.Icons, p.Meta)
+			for k := range p.Messages {
+				m := &p.Messages[k]
+				add(m.Text)
+				for _, binary := range []*core.BinaryConfig{m.Image, m.Audio} {
+					if binary != nil {
+						add(binary.Base64)
+					}
+				}
+				if m.Resource != nil {
+					add(m.Resource.URI, m.Resource.Text)
+				}
+			}
+			if p.Invoker != nil {
+				raw(p.Invoker.Config)
+			}
+			for k := range p.Arguments {
+				add(p.Arguments[k].Values...)
+			}
+		}
+		resources(s.Resources)
+		resources(s.Templates)
+	}
+	return n
+}
+
+// revisionOf hashes what was written. Secrets marshal as ***: a hash that many can
+// see must not help to guess one.
+func revisionOf(config *core.Config) string {
+	text, err := json.Marshal(config)
+	if err != nil {
+		text = []byte(err.Error())
+	}
+	sum := sha256.Sum256(text)
+	return hex.EncodeToString(sum[:8])
+}
+
+// made wraps an error of a kind's New into problems at its config.
+func (b *build) made(at core.At, rel string, err error) (usable bool) {
+	var list core.Problems
+	if errors.As(err, &list) && len(list) > 0 {
+		usable = true
+		for _, p := range list {
+			if p.Path != "" && !strings.HasPrefix(p.Path, "/") {
+				p.Path = "/" + p.Path
+			}
+			if p.Warning {
+				b.warn(at, rel+p.Path, p.Message, p.Fix)
+			} else {
+				usable = false
+				b.report(at, rel+p.Path, p.Message, p.Fix)
+			}
+		}
+		return usable
+	}
+	var e *core.Error
+	if errors.As(err, &e) && e.Message != "" {
+		b.report(at, rel, e.Message, e.Fix)
+		return false
+	}
+	b.report(at, rel, err.Error(), "")
+	return false
+}

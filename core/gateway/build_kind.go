@@ -1,0 +1,172 @@
+package gateway
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"runtime/debug"
+	"time"
+
+	"github.com/sallyport/sallyport/core"
+	"github.com/sallyport/sallyport/core/wire"
+)
+
+// part says what a kind is built for.
+type part struct {
+	at       core.At
+	server   string
+	name     string
+	declares core.Declares
+	timeout  time.Duration
+}
+
+// makeKind builds what one KindConfig describes. It returns false when it cannot, and
+// has said why.
+func makeKind[T any](b *build, k kinds[T], p *part, rel string, c core.KindConfig) (made T, ok bool) {
+	one, found := k.of[c.Kind]
+	switch {
+	case c.Kind == "":
+		b.report(p.at, rel+"/kind", "kind is required", "known "+k.sort+" kinds: "+names(sortedKeys(k.of)))
+		return made, false
+	case !found:
+		fix := "known " + k.sort + " kinds: " + names(sortedKeys(k.of))
+		if near := nearest(c.Kind, sortedKeys(k.of)); near != "" {
+			fix = "did you mean " + quoted(near) + "?"
+		}
+		b.report(p.at, rel+"/kind", "there is no "+k.sort+" kind "+quoted(c.Kind), fix)
+		return made, false
+	case one.New == nil:
+		b.report(p.at, rel+"/kind", "kind "+quoted(c.Kind)+" cannot be built", "this is a mistake of the kind, not of the document")
+		return made, false
+	}
+	config := c.Config
+	if len(bytes.TrimSpace(config)) == 0 || wire.IsNull(config) {
+		config = json.RawMessage("{}")
+	}
+	value, err := wire.Decode(config)
+	if err != nil {
+		b.report(p.at, rel+"/config", "config is not JSON: "+err.Error(), "")
+		return made, false
+	}
+	if len(one.Schema) > 0 {
+		s, faults := b.options.Schemas.compile(one.Schema)
+		if s == nil {
+			b.report(p.at, rel+"/kind", fmt.Sprintf("the schema of kind %s does not compile: %s %s", quoted(c.Kind), faults[0].path, faults[0].message),
+				"this is a mistake of the kind, not of the document")
+			return made, false
+		}
+		// Values are not repeated: ${env:…} places may have put a secret there.
+		if faults := s.check(value, false); faults != nil {
+			b.faults(p.at, rel+"/config", faults)
+			return made, false
+		}
+	}
+	if !b.connectionsIn(p.at, rel+"/config", value) {
+		return made, false
+	}
+	made, err = newOf(b, one, config, core.Env{
+		Server: p.server, Tool: p.name, Timeout: p.timeout, Connections: b.working, Dial: b.options.Dial,
+		Root: rootOf(p.at), Now: b.options.Now, Declares: p.declares, Changes: b.options.Changes,
+		Log: b.options.Log.With("server", p.server, "name", p.name, "kind", c.Kind),
+	})
+	if err == nil && any(made) == nil {
+		err = fmt.Errorf("kind %s made nothing", c.Kind)
+	}
+	if closes, holds := any(made).(core.Closer); holds && any(made) != nil {
+		b.catalog.closers = append(b.catalog.closers, closer{name: p.server + "/" + p.name + " " + c.Kind, close: closes.Close})
+	}
+	if err != nil && !b.made(p.at, rel+"/config", err) {
+		return made, false
+	}
+	return made, any(made) != nil
+}
+
+// newOf calls New. A panic in it is a mistake that is said, not the end.
+func newOf[T any](b *build, kind core.Kind[T], config json.RawMessage, env core.Env) (made T, err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			b.options.Log.Error("panic while building a kind", "kind", kind.Name, "panic", panicText(r), "stack", string(debug.Stack()))
+			var none T
+			made, err = none, fmt.Errorf("kind %s stumbled over this config: %s", kind.Name, panicText(r))
+		}
+	}()
+	return kind.New(b.ctx, config, env)
+}
+
+// chain builds an invoker and its transformers.
+func (b *build) chain(p *part, invoker core.KindConfig, transformers []core.KindConfig) chain {
+	var c chain
+	if made, ok := makeKind(b, b.invokers, p, "/invoker", invoker); ok {
+		c.invoker = made
+	}
+	for i, one := range transformers {
+		if made, ok := makeKind(b, b.transformers, p, fmt.Sprintf("/transformers/%d", i), one); ok {
+			c.transformers = append(c.transformers, made)
+		}
+	}
+	return c
+}
+
+// connectionsIn looks at the "connection" of a kind's config: it marks it used, and
+// reports a name that is not declared. It returns false when the connection cannot
+// be used; the kind would only say so once more. Deeper down, a member of that name
+// may be anything: there it only counts as a use.
+func (b *build) connectionsIn(at core.At, rel string, value any) bool {
+	object, _ := value.(map[string]any)
+	name, text := object["connection"].(string)
+	b.useIn(value)
+	if !text || name == "" {
+		return true
+	}
+	connection, declared := b.connections[name]
+	if !declared {
+		b.report(at, rel+"/connection", "there is no connection "+quoted(name), suggestConnection(name, sortedKeys(b.connections)))
+	}
+	return connection != nil
+}
+
+func (b *build) useIn(value any) {
+	switch v := value.(type) {
+	case map[string]any:
+		for key, member := range v {
+			if name, text := member.(string); text && key == "connection" {
+				b.used[name] = true
+				continue
+			}
+			b.useIn(member)
+		}
+	case []any:
+		for _, item := range v {
+			b.useIn(item)
+		}
+	}
+}
+
+func suggestConnection(name string, known []string) string {
+	if len(known) == 0 {
+		return "declare it under connections"
+	}
+	return suggest(name, known)
+}
+
+// rootOf is the directory that the files of a part are read under; "" = none.
+func rootOf(at core.At) string {
+	if at.Source == nil {
+		return ""
+	}
+	return at.Source.Root()
+}
+
+func names(list []string) string {
+	if len(list) == 0 {
+		return "none"
+	}
+	text := ""
+	for i, name := range list {
+		if i > 0 {
+			text += ", "
+		}
+		text += name
+	}
+	return text
+}

@@ -1,0 +1,192 @@
+package gateway
+
+import (
+	"context"
+	"fmt"
+	"runtime/debug"
+	"sync/atomic"
+	"time"
+
+	"github.com/sallyport/sallyport/core"
+	"github.com/sallyport/sallyport/core/wire"
+)
+
+// handler answers for one server on one Catalog.
+type handler struct {
+	gateway  *Gateway
+	catalog  *Catalog
+	server   *server
+	released atomic.Bool
+}
+
+var _ core.Handler = (*handler)(nil)
+
+// Release gives the Catalog back. Only the first call counts.
+func (h *handler) Release() {
+	if !h.released.Swap(true) {
+		h.catalog.release()
+	}
+}
+
+// Server returns what clients learn of the server.
+func (h *handler) Server() *core.Server { return h.server.wire }
+
+// ListTools returns a page of the tools that who may see.
+func (h *handler) ListTools(ctx context.Context, who core.Identity, cursor *string) (*core.Page[*core.Tool], error) {
+	return h.server.tools.see(ctx, h.gateway.options.Authorizer, who).page(cursor)
+}
+
+// ListPrompts returns a page of the prompts that who may see.
+func (h *handler) ListPrompts(ctx context.Context, who core.Identity, cursor *string) (*core.Page[*core.Prompt], error) {
+	return h.server.prompts.see(ctx, h.gateway.options.Authorizer, who).page(cursor)
+}
+
+// ListResources returns a page of the resources that who may see.
+func (h *handler) ListResources(ctx context.Context, who core.Identity, cursor *string) (*core.Page[*core.Resource], error) {
+	return h.server.resources.see(ctx, h.gateway.options.Authorizer, who).page(cursor)
+}
+
+// ListTemplates returns a page of the resource templates that who may see.
+func (h *handler) ListTemplates(ctx context.Context, who core.Identity, cursor *string) (*core.Page[*core.Resource], error) {
+	return h.server.templates.see(ctx, h.gateway.options.Authorizer, who).page(cursor)
+}
+
+// Tool returns a tool that who may see, or nil.
+func (h *handler) Tool(ctx context.Context, who core.Identity, name string) *core.Tool {
+	t := h.server.toolOf[name]
+	if t == nil || !h.may(ctx, who, core.ActionList, "tool", name) {
+		return nil
+	}
+	return t.wire
+}
+
+// Changes calls f for each change of this server until stop is called. It does not
+// need the Handler: release it and the subscription lives on, across reloads.
+func (h *handler) Changes(f func(core.Change)) (stop func()) {
+	return h.gateway.listeners.add(h.server.wire.Name, f)
+}
+
+// may asks the Authorizer.
+func (h *handler) may(ctx context.Context, who core.Identity, do core.Action, kind, name string) bool {
+	if _, all := h.gateway.options.Authorizer.(core.AllowAll); all {
+		return true
+	}
+	return h.gateway.options.Authorizer.Authorize(ctx, who, do, core.Object{Kind: kind, Server: h.server.wire.Name, Name: name}) == nil
+}
+
+// prepare fills in what the rest of the way relies on, and decodes the arguments:
+// the only time that they are.
+func (h *handler) prepare(call *core.Call, kind, name string) error {
+	call.Server = h.server.wire.Name
+	call.For = core.Object{Kind: kind, Server: call.Server, Name: name}
+	if call.Notify == nil {
+		call.Notify = func(core.Notification) {}
+	}
+	if call.Detach == nil {
+		call.Detach = func(time.Duration) bool { return false }
+	}
+	if len(call.Arguments) == 0 {
+		call.Arguments = []byte("{}")
+	}
+	if call.Values != nil {
+		return nil
+	}
+	values, err := wire.DecodeObject(call.Arguments)
+	if err != nil {
+		return &core.Error{Code: core.CodeInvalid, Message: "arguments: " + err.Error(), Fix: "send a JSON object"}
+	}
+	call.Values = values
+	return nil
+}
+
+// invoke runs a chain within its time. What ran out of time is an *core.Error with
+// CodeTimeout, what the client gave up one with CodeCancelled.
+func (h *handler) invoke(parent context.Context, call *core.Call, c *chain, timeout time.Duration) (*core.Result, error) {
+	ctx, cancel := context.WithTimeout(parent, timeout)
+	defer cancel()
+	result, err := h.run(ctx, call, c.invoker)
+	if err == nil && len(result.InputRequests) == 0 {
+		for _, t := range c.transformers {
+			if result, err = h.transform(ctx, call, t, result); err != nil {
+				break
+			}
+		}
+	}
+	switch {
+	case err == nil:
+		return result, nil
+	case parent.Err() == context.Canceled:
+		return nil, &core.Error{Code: core.CodeCancelled, Message: "the call was cancelled", Err: err}
+	case ctx.Err() != nil:
+		message := fmt.Sprintf("no answer within %s", timeout)
+		if parent.Err() != nil {
+			message = "no answer within the time that the request had"
+		}
+		return nil, &core.Error{Code: core.CodeTimeout, Message: message, Fix: "ask for less at once, or raise the timeout in the document", Err: err}
+	}
+	e := core.AsError(err)
+	if e.Code == core.CodeInternal {
+		h.gateway.options.Log.Error("call", "server", call.Server, "kind", call.For.Kind, "name", call.For.Name, "error", err)
+	}
+	return nil, e
+}
+
+// run calls an invoker. A panic in it ends its call, not the process.
+func (h *handler) run(ctx context.Context, call *core.Call, invoker core.Invoker) (result *core.Result, err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			result, err = nil, h.panicked(call, "invoker", r)
+		}
+	}()
+	result, err = invoker.Invoke(ctx, call)
+	if err == nil && result == nil {
+		return nil, &core.Error{Code: core.CodeInternal, Message: "internal error", Err: fmt.Errorf("%T returned neither a result nor an error", invoker)}
+	}
+	return result, err
+}
+
+func (h *handler) transform(ctx context.Context, call *core.Call, t core.Transformer, in *core.Result) (result *core.Result, err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			result, err = nil, h.panicked(call, "transformer", r)
+		}
+	}()
+	result, err = t.Transform(ctx, call, in)
+	if err == nil && result == nil {
+		return nil, &core.Error{Code: core.CodeInternal, Message: "internal error", Err: fmt.Errorf("%T returned neither a result nor an error", t)}
+	}
+	return result, err
+}
+
+// panicked logs a panic with its stack. The client learns nothing of it: a panic
+// may hold anything. Neither does the log learn the value when it is not an error
+// of the runtime, because it may hold arguments.
+func (h *handler) panicked(call *core.Call, part string, r any) error {
+	h.gateway.options.Log.Error("panic in a call", "part", part, "server", call.Server, "kind", call.For.Kind,
+		"name", call.For.Name, "panic", panicText(r), "stack", string(debug.Stack()))
+	return &core.Error{Code: core.CodeInternal, Message: "internal error", Err: errPanic}
+}
+
+// record tells the Observer. name is "" where the caller named nothing that it may
+// use, so that callers cannot fill the metrics with names.
+func (h *handler) record(call *core.Call, kind, name, outcome string, began time.Time) {
+	o := &h.gateway.options
+	o.Observer.Called(core.CallEvent{
+		Server: h.server.wire.Name, Kind: kind, Name: name, Revision: call.Client.Revision,
+		Outcome: outcome, Duration: o.Now().Sub(began),
+	})
+}
+
+// outcome names how a call ended, for the record.
+func outcome(result *core.Result, err error) string {
+	switch {
+	case err != nil:
+		return string(core.AsError(err).Code)
+	case result != nil && result.IsError:
+		return outcomeToolError
+	default:
+		return "ok"
+	}
+}
+
+const outcomeToolError = "tool_error"

@@ -1,0 +1,221 @@
+package gateway
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"io/fs"
+	"path"
+	"strings"
+	"time"
+
+	"github.com/sallyport/sallyport/core"
+	"github.com/sallyport/sallyport/core/wire"
+)
+
+// resource is a resource or a resource template of a Catalog.
+type resource struct {
+	wire        *core.Resource
+	template    *uriTemplate // nil = a plain resource
+	body        *body        // nil when an invoker stands behind it
+	pieces      []piece      // template that reads files: the path, cut at its places
+	chain       chain
+	timeout     time.Duration
+	completions map[string]choices
+}
+
+// ReadResource returns what a URI holds.
+func (h *handler) ReadResource(ctx context.Context, call *core.Call) (*core.Result, error) {
+	began := h.gateway.options.Now()
+	result, r, err := h.readResource(ctx, call)
+	name := ""
+	if r != nil {
+		name = r.wire.URI
+	}
+	h.record(call, "resource", name, outcome(result, err), began)
+	return result, err
+}
+
+// find returns the resource that a URI names, and the variables of its template.
+// Plain resources come first, then templates in document order.
+func (h *handler) find(ctx context.Context, who core.Identity, uri string) (*resource, map[string]string) {
+	if r := h.server.resourceOf[uri]; r != nil {
+		if !h.may(ctx, who, core.ActionRead, "resource", r.wire.URI) {
+			return nil, nil
+		}
+		return r, nil
+	}
+	for _, r := range h.server.inOrder {
+		if variables, ok := r.template.variables(uri); ok && h.may(ctx, who, core.ActionRead, "resource", r.wire.URI) {
+			return r, variables
+		}
+	}
+	return nil, nil
+}
+
+func (h *handler) readResource(ctx context.Context, call *core.Call) (*core.Result, *resource, error) {
+	uri := call.Tool
+	r, variables := h.find(ctx, call.Who, uri)
+	if r == nil {
+		return nil, nil, noResource(uri)
+	}
+	call.Values, call.Arguments = resourceValues(r, uri, variables)
+	if err := h.prepare(call, "resource", r.wire.URI); err != nil {
+		return nil, r, err
+	}
+	if r.chain.invoker == nil {
+		result, err := h.readBody(call, r, variables)
+		return result, r, err
+	}
+	result, err := h.invoke(ctx, call, &r.chain, r.timeout)
+	if err != nil {
+		if e := core.AsError(err); e.Code == core.CodeNotFound || e.Code == core.CodeResource {
+			err = noResource(uri)
+		}
+		return nil, r, err
+	}
+	if len(result.InputRequests) > 0 {
+		return result, r, nil
+	}
+	if result.IsError {
+		return nil, r, failed(result)
+	}
+	fillContents(result, r, uri)
+	if len(result.Contents) == 0 {
+		return nil, r, noResource(uri)
+	}
+	return result, r, nil
+}
+
+// resourceValues are the arguments of a read: the URI and the variables.
+func resourceValues(r *resource, uri string, variables map[string]string) (map[string]any, json.RawMessage) {
+	values := make(map[string]any, len(variables)+1)
+	values["uri"] = uri
+	arguments := wire.AppendString([]byte(`{"uri":`), uri)
+	if r.template != nil {
+		for _, name := range r.template.names {
+			values[name] = variables[name]
+			arguments = append(arguments, ',')
+			arguments = wire.AppendString(arguments, name)
+			arguments = append(arguments, ':')
+			arguments = wire.AppendString(arguments, variables[name])
+		}
+	}
+	return values, append(arguments, '}')
+}
+
+// readBody answers from memory or from a file.
+func (h *handler) readBody(call *core.Call, r *resource, variables map[string]string) (*core.Result, error) {
+	b := r.body
+	if b.root == nil {
+		return contentsOf(call.Tool, r.wire.MIMEType, b.fixed, b.text, b.binary), nil
+	}
+	name := b.file
+	if r.pieces != nil {
+		var ok bool
+		if name, ok = r.fileOf(variables); !ok {
+			return nil, noResource(call.Tool)
+		}
+	}
+	content, err := readUnder(b.root, name, b.limit)
+	if err != nil {
+		if r.pieces != nil && !errors.Is(err, errTooLarge) && !errors.Is(err, fs.ErrPermission) {
+			return nil, noResource(call.Tool)
+		}
+		return nil, h.unreadable(call, err)
+	}
+	mimeType := r.wire.MIMEType
+	if mimeType == "" {
+		mimeType = typeOf(name, content)
+	}
+	if isTextType(mimeType) && isText(content) {
+		return contentsOf(call.Tool, mimeType, nil, string(content), false), nil
+	}
+	return contentsOf(call.Tool, mimeType, content, "", true), nil
+}
+
+func contentsOf(uri, mimeType string, content []byte, text string, binary bool) *core.Result {
+	c := core.ResourceContents{URI: uri, MIMEType: mimeType, Text: text, Binary: binary}
+	if binary {
+		c.Blob = content
+	}
+	return &core.Result{Contents: []core.ResourceContents{c}}
+}
+
+// fileOf puts the variables into the path of the file. A variable stands for one
+// name, or for several with slashes when it was declared with +; never for a
+// hidden one, and never for a way up or out.
+func (r *resource) fileOf(variables map[string]string) (string, bool) {
+	var b strings.Builder
+	for _, one := range r.pieces {
+		if one.name == "" {
+			b.WriteString(one.text)
+			continue
+		}
+		value := variables[one.name]
+		if strings.ContainsAny(value, "\\:") || strings.Contains(value, "/") && !r.template.wide[one.name] {
+			return "", false
+		}
+		b.WriteString(value)
+	}
+	name := b.String()
+	if !fs.ValidPath(name) || name != path.Clean(name) {
+		return "", false
+	}
+	for part := range strings.SplitSeq(name, "/") {
+		if strings.HasPrefix(part, ".") {
+			return "", false
+		}
+	}
+	return name, true
+}
+
+// fillContents makes resource contents of what an invoker returned.
+func fillContents(result *core.Result, r *resource, uri string) {
+	if len(result.Contents) == 0 {
+		for _, block := range result.Content {
+			switch block.Type {
+			case "text":
+				result.Contents = append(result.Contents, core.ResourceContents{Text: block.Text, MIMEType: block.MIMEType, Meta: block.Meta})
+			case "image", "audio":
+				result.Contents = append(result.Contents, core.ResourceContents{Blob: block.Data, Binary: true, MIMEType: block.MIMEType, Meta: block.Meta})
+			case "resource":
+				if block.Resource != nil {
+					result.Contents = append(result.Contents, *block.Resource)
+				}
+			}
+		}
+	}
+	if len(result.Contents) == 0 && len(result.Structured) > 0 {
+		result.Contents = []core.ResourceContents{{Text: string(result.Structured), MIMEType: "application/json"}}
+	}
+	for i := range result.Contents {
+		c := &result.Contents[i]
+		if c.URI == "" {
+			c.URI = uri
+		}
+		if c.MIMEType == "" {
+			c.MIMEType = r.wire.MIMEType
+		}
+	}
+}
+
+// noResource is the answer for a URI that is not there, or not for this caller.
+func noResource(uri string) error {
+	return &core.Error{
+		Code: core.CodeResource, Message: "there is no resource " + quoted(uri), Fix: "list the resources",
+		Details: append(wire.AppendString([]byte(`{"uri":`), uri), '}'),
+	}
+}
+
+// unreadable is the answer for a file that was there when the Catalog was built.
+func (h *handler) unreadable(call *core.Call, err error) error {
+	h.gateway.options.Log.Error("read a file of the document", "server", call.Server, "kind", call.For.Kind, "name", call.For.Name, "error", err)
+	switch {
+	case errors.Is(err, errTooLarge):
+		return &core.Error{Code: core.CodeTooLarge, Message: "the file behind it is too large", Err: err}
+	case errors.Is(err, fs.ErrNotExist) && call.For.Kind == "resource":
+		return noResource(call.Tool)
+	}
+	return &core.Error{Code: core.CodeInternal, Message: "the file behind it cannot be read", Err: err}
+}

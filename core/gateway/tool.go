@@ -1,0 +1,100 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime"
+	"strings"
+
+	"github.com/sallyport/sallyport/core"
+	"github.com/sallyport/sallyport/core/wire"
+)
+
+var errPanic = errors.New("panic; the log has its stack")
+
+// CallTool runs a tool: find → allow → check → invoke → transform → check → record.
+func (h *handler) CallTool(ctx context.Context, call *core.Call) (*core.Result, error) {
+	began := h.gateway.options.Now()
+	t := h.server.toolOf[call.Tool]
+	if t == nil || !h.may(ctx, call.Who, core.ActionCall, "tool", call.Tool) {
+		// Forbidden looks like missing (security.md T12).
+		err := &core.Error{Code: core.CodeNotFound, Message: "there is no tool " + quoted(call.Tool), Fix: "list the tools"}
+		h.record(call, "tool", "", string(err.Code), began)
+		return nil, err
+	}
+	result, err := h.callTool(ctx, call, t)
+	how := outcome(result, err)
+	if e := (*core.Error)(nil); errors.As(err, &e) && e.Code == core.CodeTimeout {
+		// The model can mend it by asking for less, so it is told.
+		result, err = core.ErrorResult(fmt.Sprintf("The tool %s did not answer in time: %s. Ask for less at once, or try again later.", call.Tool, e.Message)), nil
+	}
+	h.record(call, "tool", call.Tool, how, began)
+	return result, err
+}
+
+func (h *handler) callTool(ctx context.Context, call *core.Call, t *tool) (*core.Result, error) {
+	if err := h.prepare(call, "tool", call.Tool); err != nil {
+		return nil, err
+	}
+	if faults := t.input.check(call.Values, true); faults != nil {
+		return core.ErrorResult(lines("The arguments do not fit the input schema of "+call.Tool+":", faults)), nil
+	}
+	result, err := h.invoke(ctx, call, &t.chain, t.timeout)
+	if err != nil {
+		return nil, err
+	}
+	if t.output == nil || result.IsError || len(result.InputRequests) > 0 {
+		return result, nil
+	}
+	return h.checkOutput(call, t, result), nil
+}
+
+// checkOutput holds a result to the outputSchema of its tool: clients may rely on
+// it (2025-06-18 and later). What does not fit is not sent.
+func (h *handler) checkOutput(call *core.Call, t *tool, result *core.Result) *core.Result {
+	var faults []fault
+	if len(result.Structured) == 0 {
+		faults = []fault{{message: "structuredContent is missing"}}
+	} else if value, err := wire.Decode(result.Structured); err != nil {
+		faults = []fault{{message: "is not JSON"}}
+	} else {
+		faults = t.output.check(value, false)
+	}
+	if faults == nil {
+		return result
+	}
+	paths := make([]string, len(faults))
+	for i, f := range faults {
+		paths[i] = f.path
+	}
+	h.gateway.options.Log.Warn("the answer does not fit the output schema", "server", call.Server, "tool", call.Tool, "paths", paths)
+	return core.ErrorResult(lines("The answer of the upstream does not fit the output schema of "+call.Tool+":", faults))
+}
+
+// lines writes faults below a heading, one a line.
+func lines(heading string, faults []fault) string {
+	var b strings.Builder
+	b.WriteString(heading)
+	for _, f := range faults {
+		b.WriteString("\n- ")
+		if f.path != "" {
+			b.WriteString(f.path)
+			b.WriteByte(' ')
+		}
+		b.WriteString(f.message)
+		if f.fix != "" {
+			b.WriteString("; ")
+			b.WriteString(f.fix)
+		}
+	}
+	return b.String()
+}
+
+// panicText says what panicked as far as that is safe to log.
+func panicText(r any) string {
+	if err, ok := r.(runtime.Error); ok {
+		return err.Error()
+	}
+	return fmt.Sprintf("a value of type %T", r)
+}
