@@ -66,6 +66,7 @@ type Result struct {
 	Content    []Content
 	Structured json.RawMessage // structuredContent, any JSON value; nil = none
 	IsError    bool            // the model should see that it failed
+	Mismatch   bool            // with IsError: the arguments do not fit the input schema (old revisions answer with a protocol error)
 	Meta       json.RawMessage // _meta, nil = none
 
 	// Messages is used by prompts, Contents by resources. A prompt whose invoker

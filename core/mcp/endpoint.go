@@ -34,15 +34,16 @@ type Request struct {
 	SessionID   string // SSEMessage: from the query
 	MessagePath string // SSEStream: origin-relative path of the message endpoint, without the query
 	Who         core.Identity
-	Handler     core.Handler
-	ID          string // request id for logs
+	Handler     core.Handler // given to Handle, which releases it: not always before Handle returns
+	ID          string       // request id for logs
 
 	// Seen is filled by Handle for the request log.
 	Seen struct{ RPC, Revision string }
 }
 
 // Sink takes the answer. Exactly one of its methods is called, once, before Handle
-// returns.
+// returns. When Stream or Park returns an error the sink has answered by itself, or
+// the client has left: Handle does not try another method.
 type Sink interface {
 	// Reply answers with a whole body; contentType is "" when there is no body.
 	Reply(status int, contentType string, header []core.Field, body []byte)
@@ -98,6 +99,7 @@ type Options struct {
 type Limits struct {
 	Batch       int           // messages in a 2025-03-26 batch: 100
 	Rounds      int           // input rounds that one call may take: 8
+	StateTTL    time.Duration // how long a client may take to come back with a requestState: 15m
 	AskTimeout  time.Duration // waiting for the client's answer to a server request: 5m
 	Replay      int           // events kept per session for Last-Event-ID: 256
 	ReplayBytes int           // and their bytes: 1 MiB

@@ -1,0 +1,179 @@
+package mcp
+
+import (
+	"context"
+	"encoding/json"
+
+	"github.com/sallyport/sallyport/core"
+	"github.com/sallyport/sallyport/core/wire"
+)
+
+var noArguments = json.RawMessage("{}")
+
+// arguments reads params.arguments: the object as sent, and decoded once.
+func (x *exchange) arguments() (json.RawMessage, map[string]any, error) {
+	sent := x.m.p.arguments
+	if wire.IsNull(sent) {
+		return noArguments, map[string]any{}, nil
+	}
+	if !wire.IsObject(sent) {
+		return nil, nil, invalidParams("params.arguments must be an object")
+	}
+	values, err := wire.DecodeObject(sent)
+	if err != nil {
+		return nil, nil, invalidParams("params.arguments: " + err.Error())
+	}
+	return sent, values, nil
+}
+
+func (x *exchange) name() (string, error) {
+	name, ok := text(x.m.p.name)
+	if !ok || name == "" {
+		return "", invalidParams("params.name must be a string")
+	}
+	return name, nil
+}
+
+func callTool(ctx context.Context, x *exchange, dst []byte) ([]byte, error) {
+	name, err := x.name()
+	if err != nil {
+		return nil, err
+	}
+	call := x.call("tool", name)
+	if call.Arguments, call.Values, err = x.arguments(); err != nil {
+		return nil, err
+	}
+	if x.rev.Envelope {
+		if tool := x.r.Handler.Tool(ctx, x.r.Who, name); tool != nil && len(tool.Headers) > 0 {
+			if f := checkParamHeaders(x.r.Header, tool.Headers, call.Values); f != nil {
+				return nil, f
+			}
+		}
+	}
+	result, err := x.invoke(ctx, call, x.r.Handler.CallTool)
+	switch {
+	case err != nil:
+		return nil, err
+	case asks(result):
+		return x.appendInputRequired(dst, call, result)
+	case result.Mismatch && !x.rev.MismatchResult:
+		f := invalidParams(firstText(result, "the arguments do not fit the input schema"))
+		f.handler = true
+		return nil, f
+	}
+	return x.appendToolResult(dst, result), nil
+}
+
+// appendToolResult appends CallToolResult.
+func (x *exchange) appendToolResult(dst []byte, r *core.Result) []byte {
+	structured := r.Structured
+	switch {
+	case structured == nil:
+	case !x.rev.Structured, !x.rev.AnyStructured && !wire.IsObject(structured):
+		structured = nil
+	}
+	dst = append(dst, `{"content":[`...)
+	for i := range r.Content {
+		if i > 0 {
+			dst = append(dst, ',')
+		}
+		dst = appendBlock(dst, &r.Content[i], x.rev)
+	}
+	if len(r.Content) == 0 && r.Structured != nil && structured == nil {
+		// What this revision cannot carry must not get lost.
+		dst = append(wire.AppendString(append(dst, `{"type":"text","text":`...), string(r.Structured)), '}')
+	}
+	dst = append(dst, ']')
+	dst = raw(dst, "structuredContent", structured)
+	if r.IsError {
+		dst = append(member(dst, "isError"), "true"...)
+	}
+	return append(x.closing(dst, r.Meta), '}')
+}
+
+func getPrompt(ctx context.Context, x *exchange, dst []byte) ([]byte, error) {
+	name, err := x.name()
+	if err != nil {
+		return nil, err
+	}
+	call := x.call("prompt", name)
+	if call.Arguments, call.Values, err = x.arguments(); err != nil {
+		return nil, err
+	}
+	if _, f := stringsOf(call.Arguments, "params.arguments"); f != nil {
+		return nil, f
+	}
+	result, err := x.invoke(ctx, call, x.r.Handler.GetPrompt)
+	switch {
+	case err != nil:
+		return nil, err
+	case asks(result):
+		return x.appendInputRequired(dst, call, result)
+	case result.IsError:
+		return nil, &core.Error{Code: core.CodeUnavailable, Message: firstText(result, "the prompt could not be made")}
+	}
+	dst = append(dst, `{"messages":[`...)
+	messages := result.Messages
+	if messages == nil {
+		for _, c := range result.Content {
+			messages = append(messages, core.Message{Role: "user", Content: c})
+		}
+	}
+	for i := range messages {
+		if i > 0 {
+			dst = append(dst, ',')
+		}
+		dst = wire.AppendString(append(dst, `{"role":`...), messages[i].Role)
+		dst = appendBlock(append(dst, `,"content":`...), &messages[i].Content, x.rev)
+		dst = append(dst, '}')
+	}
+	dst = optional(append(dst, ']'), "description", result.Description)
+	return append(x.closing(dst, result.Meta), '}'), nil
+}
+
+func readResource(ctx context.Context, x *exchange, dst []byte) ([]byte, error) {
+	uri, err := x.uri()
+	if err != nil {
+		return nil, err
+	}
+	call := x.call("resource", uri)
+	call.Arguments = append(wire.AppendString([]byte(`{"uri":`), uri), '}')
+	call.Values = map[string]any{"uri": uri}
+	result, err := x.invoke(ctx, call, x.r.Handler.ReadResource)
+	switch {
+	case err != nil:
+		return nil, err
+	case asks(result):
+		return x.appendInputRequired(dst, call, result)
+	case result.IsError:
+		return nil, &core.Error{Code: core.CodeUnavailable, Message: firstText(result, "the resource could not be read")}
+	}
+	dst = append(dst, `{"contents":[`...)
+	for i := range result.Contents {
+		if i > 0 {
+			dst = append(dst, ',')
+		}
+		dst = appendContents(dst, &result.Contents[i], x.rev)
+	}
+	dst = append(dst, ']')
+	if x.rev.CacheHints {
+		server := x.r.Handler.Server()
+		if call.InputResponses != nil || call.RequestState != nil {
+			// What the client was asked is no part of a cache key (2026-07-28, caching).
+			dst = appendCacheHint(dst, 0, "private")
+		} else {
+			dst = appendCacheHint(dst, server.TTLMillis, server.CacheScope)
+		}
+	}
+	return append(x.closing(dst, result.Meta), '}'), nil
+}
+
+// firstText returns the first text block of a result, shortened, or other.
+func firstText(r *core.Result, other string) string {
+	for i := range r.Content {
+		if c := &r.Content[i]; c.Type == "text" && c.Text != "" {
+			return cut(c.Text, 2000)
+		}
+	}
+	return other
+}

@@ -1,0 +1,318 @@
+package mcp
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"strconv"
+
+	"github.com/sallyport/sallyport/core"
+	"github.com/sallyport/sallyport/core/wire"
+)
+
+func unknownSession() *fault {
+	return &fault{code: codeUnknownSession, message: "session not found; send initialize again"}
+}
+
+// session finds the session that the header names, and checks the revision that the
+// header names beside it: that of the session counts, the other must only be one
+// that we serve.
+func (e *Endpoint) session(ctx context.Context, r *Request) (*Session, *fault) {
+	id, present, f := once(r.Header, headerSession)
+	switch {
+	case f != nil:
+		return nil, &fault{code: codeInvalidRequest, message: f.message}
+	case !present || id == "":
+		return nil, &fault{code: codeNoSession, message: "header " + headerSession + " is missing; send initialize first"}
+	}
+	s, err := e.sessions.Find(ctx, id, r.Handler.Server().Name, r.Who)
+	if err != nil {
+		known := core.AsError(err)
+		if known.Code == core.CodeNotFound {
+			return nil, unknownSession()
+		}
+		return nil, &fault{code: codeInternal, message: known.Public(), status: 503, err: err}
+	}
+	if s.claims.SSE {
+		return nil, unknownSession() // it lives on its own transport only
+	}
+	r.Seen.Revision = s.revision().Name
+	return s, nil
+}
+
+// legacy answers one message of the revisions with sessions.
+func (e *Endpoint) legacy(ctx context.Context, r *Request, sink Sink, m *message) {
+	if m.method == "initialize" && m.request() {
+		e.initialize(ctx, r, sink, m)
+		return
+	}
+	s, f := e.session(ctx, r)
+	if f != nil {
+		e.refuse(r, sink, nil, m.id, f)
+		return
+	}
+	if !m.request() {
+		e.tell(s, m)
+		sink.Reply(202, "", nil, nil)
+		return
+	}
+	e.serve(ctx, r, s, m, e.outletFor(s, sink))
+}
+
+func (e *Endpoint) outletFor(s *Session, sink Sink) outlet {
+	if s.revision().Resume {
+		return &trailed{sink: sink, session: s, now: e.now}
+	}
+	return &single{sink: sink}
+}
+
+// tell takes a message that wants no answer.
+func (e *Endpoint) tell(s *Session, m *message) {
+	switch m.method {
+	case "": // a response to a request of ours
+		s.answered(string(m.id), answer{result: m.result, fail: m.fail})
+	case "notifications/cancelled":
+		if id := m.p.requestID; goodID(id) {
+			s.cancel(string(canonicalID(id)))
+		}
+	default:
+		// notifications/initialized, progress and roots/list_changed change nothing
+		// here: no roots are kept, and nobody reports progress of what we asked for.
+	}
+}
+
+// serve runs one request of a session and sends its answer to out.
+func (e *Endpoint) serve(ctx context.Context, r *Request, s *Session, m *message, out outlet) {
+	// The client leaving ends the call only while it could not come back for the
+	// answer; so its context is not the one of the connection.
+	run, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
+	defer cancel(nil)
+	if f := s.start(string(m.id), cancel); f != nil {
+		out.finish(f.httpStatus(nil), appendError(nil, s.revision(), m.id, f))
+		return
+	}
+	defer s.finished(string(m.id))
+	unwatch := context.AfterFunc(ctx, func() {
+		if !out.resumable() {
+			cancel(errLeft)
+		}
+	})
+	defer unwatch()
+
+	rev, client, level := s.caller()
+	if !r.Handler.Server().Offers.Logging {
+		level = ""
+	}
+	client.Revision = rev.Name
+	x := &exchange{e: e, r: r, rev: rev, m: m, session: s, out: out, client: client, level: level}
+	status, body := x.answer(run)
+	if errors.Is(context.Cause(run), errCancelled) {
+		// The client wants no answer any more; a POST that is not a stream needs one.
+		if _, plain := out.(share); plain || out.resumable() {
+			body = nil
+		}
+	}
+	out.finish(status, body)
+}
+
+// initialize opens a session on the streamable transport.
+func (e *Endpoint) initialize(ctx context.Context, r *Request, sink Sink, m *message) {
+	rev, client, f := greet(m)
+	if f != nil {
+		e.refuse(r, sink, nil, m.id, f)
+		return
+	}
+	r.Seen.Revision = rev.Name
+	server := r.Handler.Server()
+	s, err := e.sessions.Create(ctx, Claims{Server: server.Name, Who: r.Who, Revision: rev.Name, Client: sealable(client)})
+	if err != nil {
+		known := core.AsError(err)
+		e.log.ErrorContext(ctx, "session not created", "request", r.ID, "server", server.Name, "error", err)
+		e.refuse(r, sink, rev, m.id, &fault{code: codeInternal, message: "no session: " + known.Public(), status: 503})
+		return
+	}
+	s.agree(rev, client)
+	header := []core.Field{{Name: headerSession, Value: s.ID()}}
+	sink.Reply(200, typeJSON, header, appendWelcome(nil, m.id, rev, server))
+}
+
+// greet reads the parameters of initialize and picks the revision: the one asked
+// for, or the latest that has sessions.
+func greet(m *message) (*revision, core.Client, *fault) {
+	asked, ok := text(m.p.protocolVersion)
+	if !ok {
+		return nil, core.Client{}, invalidParams("params.protocolVersion must be a string")
+	}
+	if !wire.IsNull(m.p.capabilities) && !wire.IsObject(m.p.capabilities) {
+		return nil, core.Client{}, invalidParams("params.capabilities must be an object")
+	}
+	if !wire.IsNull(m.p.client) && !wire.IsObject(m.p.client) {
+		return nil, core.Client{}, invalidParams("params.clientInfo must be an object")
+	}
+	rev := byName(asked)
+	if rev == nil || !rev.Sessions {
+		rev = latestSession
+	}
+	return rev, clientOf(rev, m.p.client, m.p.capabilities), nil
+}
+
+// clientOf makes a Client of what a client said of itself.
+func clientOf(rev *revision, about, capabilities json.RawMessage) core.Client {
+	c := core.Client{Revision: rev.Name, Capabilities: capabilities}
+	if !wire.IsObject(capabilities) {
+		c.Capabilities = json.RawMessage("{}")
+	}
+	if !wire.IsObject(about) {
+		return c
+	}
+	c.Info = about
+	_ = wire.Walk(about, func(name string, value json.RawMessage) error { // about has been accepted
+		switch name {
+		case "name":
+			c.Name, _ = text(value)
+		case "version":
+			c.Version, _ = text(value)
+		}
+		return nil
+	})
+	return c
+}
+
+// sealable is the part of c that a session id can hold: a session made again knows
+// what it may ask the client, and whom to name in a log.
+func sealable(c core.Client) core.Client {
+	return core.Client{
+		Name: cut(c.Name, 64), Version: cut(c.Version, 32), Revision: c.Revision,
+		Capabilities: abilitiesOf(c.Capabilities).object(),
+	}
+}
+
+func cut(s string, limit int) string {
+	if len(s) <= limit {
+		return s
+	}
+	for limit > 0 && s[limit]&0xC0 == 0x80 { // not within a character
+		limit--
+	}
+	return s[:limit]
+}
+
+// sessionRequest answers GET and DELETE.
+func (e *Endpoint) sessionRequest(ctx context.Context, r *Request, sink Sink, rev *revision, named string) {
+	if rev != nil && rev.Envelope || r.Header.Get(headerSession) == "" {
+		status, header := notAllowed("POST")
+		sink.Reply(status, "", header, nil)
+		return
+	}
+	if rev == nil && named != "" {
+		e.refuse(r, sink, nil, nil, revisionFault(named))
+		return
+	}
+	if r.Method == "GET" && !accepts(r.Header, "text", "event-stream") {
+		e.refuse(r, sink, rev, nil, &fault{code: codeInvalidRequest, status: 406, message: "Accept must list text/event-stream"})
+		return
+	}
+	s, f := e.session(ctx, r)
+	if f != nil {
+		e.refuse(r, sink, rev, nil, f)
+		return
+	}
+	if r.Method == "DELETE" {
+		e.sessions.End(ctx, s.ID())
+		s.Close()
+		sink.Reply(204, "", nil, nil)
+		return
+	}
+	e.listenAlone(r, sink, s)
+}
+
+// listenAlone opens the standalone stream of a session, or goes on with a stream
+// that the client has lost.
+func (e *Endpoint) listenAlone(r *Request, sink Sink, s *Session) {
+	refuse := func(status int, message string) {
+		e.refuse(r, sink, s.revision(), nil, &fault{code: codeInvalidRequest, status: status, message: message})
+	}
+	if !e.park(resident{s}) {
+		refuse(503, "the server is stopping")
+		return
+	}
+	s.whenClosed(func() { e.unpark(resident{s}) })
+	s.watch(r.Handler.Changes)
+	if last := r.Header.Get(headerLastEvent); last != "" && s.revision().Resume {
+		id, seq, ok := splitEventID(last)
+		if !ok {
+			refuse(400, headerLastEvent+" is none of ours")
+			return
+		}
+		if t := s.find(id); t != nil {
+			t.resume(sink, seq)
+			return
+		}
+		if id[0] == postTrail {
+			refuse(400, "the stream of this "+headerLastEvent+" is not kept any more; send the request again")
+			return
+		}
+		// The standalone stream of a session made again: nothing is lost but time.
+	}
+	if !s.alone(e.now()).open(sink) {
+		refuse(409, "the session has a standalone stream already")
+	}
+}
+
+// resident is a session with a stream, as Drain sees it.
+type resident struct{ s *Session }
+
+func (p resident) drain() { p.s.hangUp() }
+
+// appendWelcome appends the whole response to initialize.
+func appendWelcome(dst []byte, id json.RawMessage, rev *revision, server *core.Server) []byte {
+	dst = append(append(append(dst, `{"jsonrpc":"2.0","id":`...), id...), `,"result":{"protocolVersion":`...)
+	dst = wire.AppendString(dst, rev.Name)
+	dst = append(dst, `,"capabilities":`...)
+	dst = appendCapabilities(dst, rev, server.Offers)
+	dst = append(append(dst, `,"serverInfo":`...), identity(rev, server)...)
+	if server.Instructions != "" {
+		dst = wire.AppendString(append(dst, `,"instructions":`...), server.Instructions)
+	}
+	return append(dst, "}}"...)
+}
+
+// appendCapabilities appends ServerCapabilities. Every list may change on reload.
+func appendCapabilities(dst []byte, rev *revision, o core.Offers) []byte {
+	dst = append(dst, '{')
+	if o.Tools {
+		dst = append(member(dst, "tools"), `{"listChanged":true}`...)
+	}
+	if o.Prompts {
+		dst = append(member(dst, "prompts"), `{"listChanged":true}`...)
+	}
+	if o.Resources {
+		dst = append(member(dst, "resources"), `{"subscribe":`...)
+		dst = strconv.AppendBool(dst, o.Subscribe)
+		dst = append(dst, `,"listChanged":true}`...)
+	}
+	if o.Completions && rev.Completions {
+		dst = append(member(dst, "completions"), "{}"...)
+	}
+	if o.Logging {
+		dst = append(member(dst, "logging"), "{}"...)
+	}
+	return append(dst, '}')
+}
+
+// identity returns Implementation, as a server says it of itself.
+func identity(rev *revision, server *core.Server) []byte {
+	return server.Wire.Get(rev.Slot, func() []byte {
+		dst := wire.AppendString([]byte(`{"name":`), server.Name)
+		dst = wire.AppendString(append(dst, `,"version":`...), server.Version)
+		if rev.Titles {
+			dst = optional(dst, "title", server.Title)
+		}
+		if rev.Icons {
+			dst = optional(dst, "description", server.Description)
+			dst = optional(dst, "websiteUrl", server.WebsiteURL)
+			dst = raw(dst, "icons", server.Icons)
+		}
+		return append(dst, '}')
+	})
+}

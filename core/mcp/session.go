@@ -1,0 +1,408 @@
+package mcp
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"maps"
+	"slices"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/sallyport/sallyport/core"
+)
+
+// The causes that end a call from outside.
+var (
+	errCancelled = errors.New("the client cancelled the request")
+	errLeft      = errors.New("the client left")
+	errEnded     = errors.New("the session ended")
+)
+
+// Session is what one client and one server share between requests, in the
+// revisions that have sessions. It can be made again from its id and claims: then
+// subscriptions, log level and kept events are gone. Safe for concurrent use.
+type Session struct {
+	id     string
+	claims Claims
+	limits Limits
+	ended  chan struct{} // closed by Close
+
+	mu          sync.Mutex
+	rev         *revision // nil before initialize on the 2024-11-05 transport
+	client      core.Client
+	level       string // the lowest log level to send
+	subscribed  map[string]struct{}
+	running     map[string]context.CancelCauseFunc // by id of the request
+	asked       map[string]chan answer             // by id of our request
+	lastAsk     int64
+	trails      map[string]*trail
+	made        int // trails made so far
+	standalone  *trail
+	ring        ring
+	sse         Stream // the stream of the 2024-11-05 transport
+	stop        func() // ends the watch on changes
+	watching    bool
+	closed      bool
+	onClose     func()
+	initialized bool
+}
+
+// answer is what a client said to a request of ours.
+type answer struct{ result, fail json.RawMessage }
+
+// NewSession makes the session that id names, from what the id seals. Zero limits
+// take the defaults.
+func NewSession(id string, c Claims, limits Limits) *Session {
+	s := &Session{
+		id: id, claims: c, limits: limits.orDefault(), ended: make(chan struct{}),
+		rev: byName(c.Revision), client: c.Client, level: "info",
+	}
+	if s.client.Capabilities == nil {
+		s.client.Capabilities = json.RawMessage("{}")
+	}
+	return s
+}
+
+// ID returns what Mcp-Session-Id or ?sessionId says.
+func (s *Session) ID() string { return s.id }
+
+// Close ends the session: its calls are cancelled, its streams closed. Idempotent.
+func (s *Session) Close() {
+	s.mu.Lock()
+	if s.closed {
+		s.mu.Unlock()
+		return
+	}
+	s.closed = true
+	close(s.ended)
+	running := slices.Collect(maps.Values(s.running))
+	trails := slices.Collect(maps.Values(s.trails))
+	stop, sse, onClose := s.stop, s.sse, s.onClose
+	s.stop, s.sse, s.ring = nil, nil, ring{}
+	s.mu.Unlock()
+
+	for _, cancel := range running {
+		cancel(errEnded)
+	}
+	if stop != nil {
+		stop()
+	}
+	for _, t := range trails {
+		t.end()
+	}
+	if sse != nil {
+		_ = sse.Close() // nobody is left to tell
+	}
+	if onClose != nil {
+		onClose()
+	}
+}
+
+// hangUp closes the streams that outlive their requests, because this process is
+// about to end. The session itself goes on elsewhere, but for one of the
+// 2024-11-05 transport, which is its stream.
+func (s *Session) hangUp() {
+	if s.claims.SSE {
+		s.Close()
+		return
+	}
+	s.mu.Lock()
+	trails := slices.Collect(maps.Values(s.trails))
+	s.mu.Unlock()
+	for _, t := range trails {
+		t.hangUp()
+	}
+}
+
+// whenClosed calls f once the session ends, or at once when it has ended.
+func (s *Session) whenClosed(f func()) {
+	s.mu.Lock()
+	closed := s.closed
+	s.onClose = f
+	s.mu.Unlock()
+	if closed {
+		f()
+	}
+}
+
+// revision is what initialize agreed on; before it, the oldest.
+func (s *Session) revision() *revision {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.rev == nil {
+		return &rev20241105
+	}
+	return s.rev
+}
+
+// agree notes what initialize said; false when it was said before.
+func (s *Session) agree(rev *revision, client core.Client) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.initialized {
+		return false
+	}
+	s.initialized = true
+	s.rev, s.client = rev, client
+	return true
+}
+
+// caller returns the revision, the client and its log level.
+func (s *Session) caller() (*revision, core.Client, string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	rev := s.rev
+	if rev == nil {
+		rev = &rev20241105
+	}
+	return rev, s.client, s.level
+}
+
+// start notes a running request; the error says why it cannot run.
+func (s *Session) start(id string, cancel context.CancelCauseFunc) *fault {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case s.closed:
+		return unknownSession()
+	case s.running[id] != nil:
+		return &fault{code: codeInvalidRequest, message: "a request with this id is still running in the session", status: 200}
+	case len(s.running) >= s.limits.InFlight:
+		return &fault{code: codeInternal, message: "too many requests at once: the session may have " +
+			strconv.Itoa(s.limits.InFlight), status: 200}
+	}
+	if s.running == nil {
+		s.running = map[string]context.CancelCauseFunc{}
+	}
+	s.running[id] = cancel
+	return nil
+}
+
+func (s *Session) finished(id string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.running, id)
+}
+
+// cancel ends a running request that the client no longer wants.
+func (s *Session) cancel(id string) {
+	s.mu.Lock()
+	cancel := s.running[id]
+	s.mu.Unlock()
+	if cancel != nil {
+		cancel(errCancelled)
+	}
+}
+
+// ask makes an id for a request of ours, and the place where its answer arrives.
+// Ids begin at the time, so that a session made again does not take the answer to
+// a question of its former life.
+func (s *Session) ask(now time.Time) (id string, reply chan answer) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.lastAsk = max(s.lastAsk+1, now.UnixMilli())
+	id, reply = strconv.FormatInt(s.lastAsk, 10), make(chan answer, 1)
+	if s.asked == nil {
+		s.asked = map[string]chan answer{}
+	}
+	s.asked[id] = reply
+	return id, reply
+}
+
+// forgetAsk is called when nobody waits for the answer any more.
+func (s *Session) forgetAsk(id string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.asked, id)
+}
+
+// answered hands an answer to who waits for it; one that nobody waits for is dropped.
+func (s *Session) answered(id string, a answer) {
+	s.mu.Lock()
+	reply := s.asked[id]
+	delete(s.asked, id)
+	s.mu.Unlock()
+	if reply != nil {
+		reply <- a
+	}
+}
+
+func (s *Session) setLevel(level string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.level = level
+}
+
+// subscribe returns false when the session has too many subscriptions.
+func (s *Session) subscribe(uri string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.subscribed == nil {
+		s.subscribed = map[string]struct{}{}
+	}
+	if _, had := s.subscribed[uri]; !had && len(s.subscribed) >= maxSubscriptions {
+		return false
+	}
+	s.subscribed[uri] = struct{}{}
+	return true
+}
+
+func (s *Session) unsubscribe(uri string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.subscribed, uri)
+}
+
+// newTrail makes a stream that can be resumed. Its id holds the time, so that a
+// session made again does not take up a trail of its former life.
+func (s *Session) newTrail(kind byte, now time.Time) *trail {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.made++
+	t := &trail{owner: s, id: string(kind) + strconv.FormatInt(now.UnixMilli(), 36) + "-" + strconv.Itoa(s.made)}
+	if s.trails == nil {
+		s.trails = map[string]*trail{}
+	}
+	if !s.closed {
+		s.trails[t.id] = t
+	}
+	return t
+}
+
+// find returns a trail that can still be resumed, or nil.
+func (s *Session) find(id string) *trail {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.trails[id]
+}
+
+// alone returns the standalone trail, made at first use.
+func (s *Session) alone(now time.Time) *trail {
+	s.mu.Lock()
+	t := s.standalone
+	s.mu.Unlock()
+	if t != nil {
+		return t
+	}
+	t = s.newTrail(getTrail, now)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.standalone == nil {
+		s.standalone = t
+	} else {
+		delete(s.trails, t.id)
+	}
+	return s.standalone
+}
+
+// keep puts an event where Last-Event-ID finds it.
+func (s *Session) keep(t *trail, seq int, frame []byte) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed || s.rev == nil || !s.rev.Resume {
+		return
+	}
+	before := len(s.ring.events)
+	evicted := s.ring.add(event{trail: t, seq: seq, frame: frame}, s.limits.Replay, s.limits.ReplayBytes)
+	t.kept += len(s.ring.events) + len(evicted) - before
+	for _, e := range evicted {
+		e.trail.kept--
+		s.drop(e.trail)
+	}
+}
+
+// forget lets go of a trail that is done, once none of its events is kept.
+func (s *Session) forget(t *trail) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	t.over = true
+	s.drop(t)
+}
+
+func (s *Session) drop(t *trail) {
+	if t.over && t.kept == 0 {
+		delete(s.trails, t.id)
+	}
+}
+
+// after returns the kept events of t behind seq, oldest first.
+func (s *Session) after(t *trail, seq int) [][]byte {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var frames [][]byte
+	for _, e := range s.ring.events {
+		if e.trail == t && e.seq > seq {
+			frames = append(frames, e.frame)
+		}
+	}
+	return frames
+}
+
+// pipe sends a message on the stream of the 2024-11-05 transport.
+func (s *Session) pipe(message []byte) {
+	s.mu.Lock()
+	stream := s.sse
+	s.mu.Unlock()
+	if stream != nil {
+		_ = stream.Send(AppendEvent(nil, Event{Name: "message", Data: message})) // a stream that failed ends the session by itself
+	}
+}
+
+// attach gives the session its 2024-11-05 stream; false when it is over already.
+func (s *Session) attach(stream Stream) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return false
+	}
+	s.sse = stream
+	return true
+}
+
+// attached tells whether the 2024-11-05 stream is open.
+func (s *Session) attached() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.sse != nil
+}
+
+// watch delivers changes of the server from now on, once.
+func (s *Session) watch(changes func(func(core.Change)) func()) {
+	s.mu.Lock()
+	if s.watching || s.closed {
+		s.mu.Unlock()
+		return
+	}
+	s.watching = true
+	s.mu.Unlock()
+
+	stop := changes(s.changed)
+
+	s.mu.Lock()
+	closed := s.closed
+	if !closed {
+		s.stop = stop
+	}
+	s.mu.Unlock()
+	if closed {
+		stop()
+	}
+}
+
+// changed tells the client of one change, on the stream that is for that.
+func (s *Session) changed(c core.Change) {
+	s.mu.Lock()
+	_, wanted := s.subscribed[c.URI]
+	t, sse := s.standalone, s.sse != nil && s.initialized // before that nothing but answers may be sent
+	s.mu.Unlock()
+	message := changeMessage(c, nil)
+	switch {
+	case message == nil || c.Kind == core.ResourceUpdated && !wanted:
+	case sse:
+		s.pipe(message)
+	case t != nil: // listened to or not: a client that comes back finds it kept
+		t.send(message)
+	}
+}

@@ -1,0 +1,212 @@
+package mcp
+
+import (
+	"bytes"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+)
+
+// The kinds of trail; the first letter of its id.
+const (
+	postTrail = 'p' // answers one POST
+	getTrail  = 'g' // the standalone stream of a GET
+)
+
+// trail is one SSE stream of a session that can be taken up again: its events are
+// numbered, and the session keeps the last ones. It goes on while nobody listens.
+type trail struct {
+	id    string
+	owner *Session
+
+	mu     sync.Mutex
+	seq    int    // of the last event
+	live   Stream // nil while nobody listens
+	away   bool   // live was opened by a GET, and outlives its request
+	lease  int    // counts the streams this trail has had
+	done   bool   // nothing follows
+	unseen []byte // the last message nobody listened to
+
+	kept int  // events in the ring; guarded by owner.mu
+	over bool // done; guarded by owner.mu
+}
+
+// begin gives the trail its first stream.
+func (t *trail) begin(stream Stream) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.live = stream
+	t.lease++
+	if t.owner.revision().PrimingEvent {
+		t.sendLive(AppendEvent(nil, Event{ID: t.eventID(0), Retry: retryHint, Data: []byte{}}))
+	}
+}
+
+func (t *trail) send(message []byte) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.done {
+		return
+	}
+	if t.live != nil {
+		t.unseen = nil
+	} else if bytes.Equal(message, t.unseen) {
+		return // the same change again, and the client has not come for the first yet
+	} else {
+		t.unseen = message
+	}
+	t.seq++
+	frame := AppendEvent(nil, Event{ID: t.eventID(t.seq), Data: message})
+	t.owner.keep(t, t.seq, frame)
+	t.sendLive(frame)
+}
+
+func (t *trail) sendLive(frame []byte) {
+	if t.live == nil {
+		return
+	}
+	if err := t.live.Send(frame); err != nil {
+		t.live = nil
+	}
+}
+
+// end closes the stream after the last message.
+func (t *trail) end() {
+	t.mu.Lock()
+	t.done = true
+	t.closeLive()
+	t.mu.Unlock()
+	t.owner.forget(t)
+}
+
+func (t *trail) closeLive() {
+	if t.live != nil {
+		_ = t.live.Close() // the client has left otherwise
+		t.live = nil
+	}
+}
+
+// hangUp closes a stream that outlives its request; the trail goes on.
+func (t *trail) hangUp() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.away {
+		t.closeLive()
+	}
+}
+
+// detach closes the stream, telling the client when to come back.
+func (t *trail) detach(retry time.Duration) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.live == nil || t.done {
+		return false
+	}
+	t.sendLive(AppendEvent(nil, Event{Retry: max(retry, time.Millisecond)}))
+	t.closeLive()
+	return true
+}
+
+// left notes that the client of that lease has gone.
+func (t *trail) left(lease int) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.lease == lease {
+		t.live = nil
+	}
+}
+
+// resume sends what came after event seq and goes on from there. A stream that is
+// still open is closed: the client says it has lost it.
+func (t *trail) resume(sink Sink, seq int) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.closeLive()
+	t.lease++
+	var stream Stream
+	var err error
+	if t.done {
+		stream, err = sink.Stream(streamHeader)
+	} else {
+		lease := t.lease
+		stream, err = sink.Park(streamHeader, func() { t.left(lease) })
+	}
+	if err != nil {
+		return
+	}
+	t.live, t.away = stream, true
+	for _, frame := range t.owner.after(t, seq) {
+		t.sendLive(frame)
+	}
+	if t.done {
+		t.closeLive()
+	}
+}
+
+// open gives a standalone trail its stream; false when it has one.
+func (t *trail) open(sink Sink) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.live != nil {
+		return false
+	}
+	t.lease++
+	lease := t.lease
+	stream, err := sink.Park(streamHeader, func() { t.left(lease) })
+	if err != nil {
+		return true
+	}
+	t.live, t.away = stream, true
+	if t.owner.revision().PrimingEvent {
+		t.sendLive(AppendEvent(nil, Event{ID: t.eventID(t.seq), Retry: retryHint, Data: []byte{}}))
+	}
+	return true
+}
+
+func (t *trail) eventID(seq int) string { return t.id + "_" + strconv.Itoa(seq) }
+
+// splitEventID takes an event id apart.
+func splitEventID(id string) (trail string, seq int, ok bool) {
+	trail, number, found := strings.Cut(id, "_")
+	if !found || len(trail) < 2 || len(id) > 64 || trail[0] != postTrail && trail[0] != getTrail {
+		return "", 0, false
+	}
+	seq, err := strconv.Atoi(number)
+	if err != nil || seq < 0 {
+		return "", 0, false
+	}
+	return trail, seq, true
+}
+
+// ring keeps the last events of a session, bounded in number and bytes.
+type ring struct {
+	events []event
+	bytes  int
+}
+
+type event struct {
+	trail *trail
+	seq   int
+	frame []byte
+}
+
+// add puts e in and returns what fell out for it.
+func (r *ring) add(e event, count, size int) (evicted []event) {
+	if len(e.frame) > size {
+		return nil // it alone would push everything else out
+	}
+	r.events = append(r.events, e)
+	r.bytes += len(e.frame)
+	n := 0
+	for len(r.events)-n > count || r.bytes > size {
+		r.bytes -= len(r.events[n].frame)
+		n++
+	}
+	if n > 0 {
+		evicted = append(evicted, r.events[:n]...)
+		clear(r.events[:n]) // let go of the frames
+		r.events = r.events[n:]
+	}
+	return evicted
+}
