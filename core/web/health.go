@@ -1,0 +1,45 @@
+package web
+
+import (
+	"encoding/json"
+)
+
+// Readiness is what /readyz tells.
+type Readiness struct {
+	Ready       bool   `json:"ready"`
+	Draining    bool   `json:"draining"`
+	Revision    string `json:"revision,omitempty"`    // hash of the configuration that is served
+	ReloadError string `json:"reloadError,omitempty"` // of the last reload; "" = it went well
+}
+
+// own answers /healthz, /readyz and /metrics.
+func (c *call) own() *answer {
+	switch c.route.name {
+	case "healthz": // alive is whoever answers
+		return &answer{status: 200, contentType: "application/json", body: []byte(`{"alive":true}`)}
+	case "readyz":
+		r := Readiness{Ready: true}
+		if c.edge.ready != nil {
+			r = c.edge.ready()
+		}
+		if c.edge.draining.Load() {
+			r.Ready, r.Draining = false, true
+		}
+		a := &answer{status: 200, contentType: "application/json"}
+		if !r.Ready {
+			a.status = 503
+		}
+		body, err := json.Marshal(r)
+		if err != nil { // strings and booleans always marshal
+			return nil
+		}
+		a.body = body
+		return a
+	case "metrics":
+		if c.edge.metrics != nil {
+			body, contentType := c.edge.metrics()
+			return &answer{status: 200, contentType: contentType, body: body}
+		}
+	}
+	return nil
+}
