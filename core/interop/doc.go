@@ -1,0 +1,21 @@
+// Package interop lets others judge the built program: clients and conformance
+// suites that nobody here wrote, driven from outside as a stranger would.
+//
+//	conformance 0.1 and 0.2 ──┐
+//	TypeScript SDK 1 and 2 ───┤                 ┌─ sallyport conformance-server
+//	Go SDK ───────────────────┼── HTTP ──→ ─────┤
+//	Inspector CLI ────────────┘                 └─ examples/quickstart
+//
+// It holds tests only. They build the two programs once, start them on free ports of
+// 127.0.0.1 and stop them at the end, which must go well too: exit code 0, and with
+// SALLYPORT_RACE=1 no report of the race detector.
+//
+//	make test                                      # installs the peers, runs everything
+//	go test ./core/interop -run GoSDK              # needs nothing but Go
+//	SALLYPORT_CONFORMANCE_URL=http://127.0.0.1:3000/mcp \
+//		go test ./core/interop -run Conformance    # judges another server
+//
+// What clients do with the quickstart stands in testdata/quickstart.json, once for all
+// of them: each calls every tool, prompt and resource that it is shown, and fails when
+// one of them is missing there.
+package interop
