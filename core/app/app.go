@@ -1,0 +1,106 @@
+// Package app puts the parts together: it is the only room that knows all others.
+// One file a command, one list of kinds.
+//
+//	arguments ─ Main ─► serve ─► gatehouse: settings → telemetry → egress → gateway → mcp → web
+//	                    check ─► config.Read → gateway.Build → problems
+//	                    schema, version, conformance-server
+//
+//	code := app.Main(ctx, []string{"serve", "--config", "gateway.yaml"}, os.Stdout, os.Stderr)
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/alecthomas/kong"
+
+	"github.com/sallyport/sallyport/core"
+)
+
+// Exit codes.
+const (
+	exitOK    = 0
+	exitWrong = 1 // a document or the environment is wrong
+	exitUsage = 2 // the command was typed wrong
+)
+
+// console is where a command talks.
+type console struct {
+	out, err io.Writer
+	lookup   func(string) (string, bool) // environment
+}
+
+// command is what every sub-command is.
+type command interface {
+	run(ctx context.Context, c console) int
+}
+
+type commands struct {
+	Serve             serveCommand       `cmd:"" help:"Serve the gateway documents."`
+	Check             checkCommand       `cmd:"" help:"Check gateway documents and report every mistake."`
+	Schema            schemaCommand      `cmd:"" help:"Print the JSON Schema of a gateway document."`
+	ConformanceServer conformanceCommand `cmd:"" name:"conformance-server" help:"Serve the fixtures of the MCP conformance suites at /mcp."`
+	Version           versionCommand     `cmd:"" help:"Print version and commit."`
+}
+
+// finished is what leaves kong when it printed help and would exit.
+type finished int
+
+// Main runs the command line and returns the exit code: 0, 1 when something is
+// wrong with documents or environment, 2 when the command was typed wrong. It
+// returns when ctx ends.
+func Main(ctx context.Context, args []string, stdout, stderr io.Writer) (code int) {
+	defer func() {
+		switch gone := recover().(type) {
+		case nil:
+		case finished:
+			code = int(gone)
+		default:
+			panic(gone)
+		}
+	}()
+	var all commands
+	parser, err := kong.New(&all,
+		kong.Name("sallyport"),
+		kong.Description("An MCP gateway: REST services and more as MCP tools, in every revision of the protocol."),
+		kong.Writers(stdout, stderr),
+		kong.Exit(func(code int) { panic(finished(code)) }),
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
+	)
+	if err != nil {
+		fmt.Fprintln(stderr, "sallyport:", err)
+		return exitUsage
+	}
+	if len(args) == 0 {
+		args = []string{"--help"}
+	}
+	parsed, err := parser.Parse(args)
+	if err != nil {
+		fmt.Fprintf(stderr, "sallyport: %v\ntry: sallyport --help\n", err)
+		return exitUsage
+	}
+	selected, ok := parsed.Selected().Target.Addr().Interface().(command)
+	if !ok {
+		fmt.Fprintln(stderr, "sallyport: this command does nothing")
+		return exitUsage
+	}
+	return selected.run(ctx, console{out: stdout, err: stderr, lookup: os.LookupEnv})
+}
+
+// complain prints an error with its fix and returns the exit code for it.
+func (c console) complain(doing string, err error) int {
+	var known *core.Error
+	if errors.As(err, &known) && known.Fix != "" {
+		cause := ""
+		if known.Err != nil {
+			cause = ": " + known.Err.Error()
+		}
+		fmt.Fprintf(c.err, "sallyport: %s: %s%s\n  how to mend it: %s\n", doing, known.Message, cause, known.Fix)
+		return exitWrong
+	}
+	fmt.Fprintf(c.err, "sallyport: %s: %v\n", doing, err)
+	return exitWrong
+}

@@ -1,0 +1,66 @@
+package app
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"time"
+
+	"github.com/sallyport/sallyport/core"
+	"github.com/sallyport/sallyport/core/config"
+	"github.com/sallyport/sallyport/core/egress"
+	"github.com/sallyport/sallyport/core/gateway"
+)
+
+type checkCommand struct {
+	Files []string `arg:"" name:"file" help:"Gateway documents, or directories of them." type:"path"`
+}
+
+// run reads and builds the documents exactly as serve does, and serves nothing.
+func (k checkCommand) run(ctx context.Context, c console) int {
+	all := kinds()
+	quiet := slog.New(slog.DiscardHandler)
+	dial := egress.New(egress.Options{Log: quiet})
+	defer func() { _ = dial.Close() }() // nothing was dialled
+	cfg, problems := config.Read(k.Files, config.Options{Invokers: all.Invokers, Transformers: all.Transformers, Env: c.lookup})
+	catalog, more := gateway.Build(ctx, cfg, gateway.Options{Kinds: all, Dial: dial, Log: quiet, Now: time.Now})
+	if catalog != nil {
+		defer catalog.Close()
+	}
+	problems = config.Merge(problems, more)
+	report(c.err, problems)
+	if config.Refused(problems) {
+		return exitWrong
+	}
+	servers, tools := len(cfg.Servers), 0
+	for i := range cfg.Servers {
+		tools += len(cfg.Servers[i].Tools)
+	}
+	fmt.Fprintf(c.out, "good: %s, %s, %s\n", count(servers, "server"), count(tools, "tool"), count(len(cfg.Connections), "connection"))
+	return exitOK
+}
+
+// report prints the problems and how many there are.
+func report(w io.Writer, problems []core.Problem) {
+	if len(problems) == 0 {
+		return
+	}
+	fmt.Fprint(w, config.Format(problems))
+	mistakes, warnings := 0, 0
+	for _, p := range problems {
+		if p.Warning {
+			warnings++
+		} else {
+			mistakes++
+		}
+	}
+	fmt.Fprintf(w, "%s, %s\n", count(mistakes, "mistake"), count(warnings, "warning"))
+}
+
+func count(n int, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return fmt.Sprintf("%d %ss", n, noun)
+}

@@ -1,0 +1,151 @@
+package app
+
+import (
+	"context"
+	"crypto/sha256"
+	"log/slog"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/sallyport/sallyport/core"
+	"github.com/sallyport/sallyport/core/config"
+	"github.com/sallyport/sallyport/core/gateway"
+	"github.com/sallyport/sallyport/core/web"
+)
+
+// documentSet is where the gateway's documents come from.
+type documentSet struct {
+	read  func() (core.Config, []core.Problem)
+	watch func(ctx context.Context, log *slog.Logger, changed func())
+	also  func(files ...string) // further files whose change matters
+}
+
+// documents reads files and directories, and watches them.
+func documents(paths []string, all gateway.Kinds, lookup func(string) (string, bool)) *documentSet {
+	w := &config.Watcher{Paths: paths}
+	options := config.Options{Invokers: all.Invokers, Transformers: all.Transformers, Env: lookup}
+	return &documentSet{
+		read: func() (core.Config, []core.Problem) { return w.Read(options) },
+		watch: func(ctx context.Context, log *slog.Logger, changed func()) {
+			w.Log = log
+			w.Run(ctx, changed)
+		},
+		also: w.Also,
+	}
+}
+
+// load reads, builds and publishes. When something is wrong, nothing changes.
+func (h *gatehouse) load(ctx context.Context, docs *documentSet) []core.Problem {
+	began := time.Now()
+	cfg, problems := docs.read()
+	catalog, more := h.gateway.Build(ctx, cfg)
+	problems = config.Merge(problems, more)
+	refused := config.Refused(problems)
+	switch {
+	case catalog == nil:
+	case refused:
+		catalog.Close()
+	default:
+		files := catalog.Files()
+		names := make([]string, len(files))
+		for i, file := range files {
+			names[i] = file.Path
+		}
+		docs.also(names...)
+		h.gateway.Publish(catalog)
+		h.tellOfFiles(files)
+		h.state.serve(cfg)
+	}
+	h.state.set(h.gateway.Revision(), problems, refused)
+	h.telemetry.Reloaded(core.ReloadEvent{OK: !refused, Problems: len(problems), Revision: h.gateway.Revision(), Duration: time.Since(began)})
+	return problems
+}
+
+// tellOfFiles tells the clients of each resource whose file has other content than
+// at the load before.
+func (h *gatehouse) tellOfFiles(files []gateway.WatchedFile) {
+	sums := make(map[gateway.WatchedFile][sha256.Size]byte, len(files))
+	for _, file := range files {
+		content, err := os.ReadFile(file.Path)
+		if err != nil {
+			continue // reading the resource says so
+		}
+		sums[file] = sha256.Sum256(content)
+		if before, known := h.fileSums[file]; known && before != sums[file] {
+			h.gateway.Changed(file.Server, core.Change{Kind: core.ResourceUpdated, URI: file.URI})
+		}
+	}
+	h.fileSums = sums
+}
+
+// reload applies changed documents; what is wrong goes to the log.
+func (h *gatehouse) reload(ctx context.Context, docs *documentSet) {
+	problems := h.load(ctx, docs)
+	refused := config.Refused(problems)
+	for _, p := range problems {
+		level := slog.LevelError
+		if p.Warning {
+			level = slog.LevelWarn
+		}
+		h.log.Log(ctx, level, "document problem", "file", p.File, "line", p.Line, "column", p.Column, "path", p.Path, "problem", p.Message, "fix", p.Fix)
+	}
+	if refused {
+		h.log.Error("reload refused; the documents before it are still served", "problems", len(problems), "revision", h.gateway.Revision())
+		return
+	}
+	h.log.Info("reloaded", "revision", h.gateway.Revision())
+}
+
+// state is what /readyz tells of the documents.
+type state struct {
+	mu       sync.Mutex
+	revision string
+	failed   bool
+	problems []core.Problem
+	servers  []served
+}
+
+// served is one server that clients can reach.
+type served struct{ name, prefix string }
+
+func (s *state) serve(cfg core.Config) {
+	servers := make([]served, len(cfg.Servers))
+	for i := range cfg.Servers {
+		one := &cfg.Servers[i]
+		servers[i] = served{name: one.Name, prefix: one.Name}
+		if one.Prefix != nil {
+			servers[i].prefix = *one.Prefix
+		}
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.servers = servers
+}
+
+func (s *state) set(revision string, problems []core.Problem, failed bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.revision, s.problems, s.failed = revision, problems, failed
+}
+
+func (s *state) failedGauge() int64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.failed {
+		return 1
+	}
+	return 0
+}
+
+// readiness is yes as long as some documents are served: a mistake in newer ones is
+// told, and takes nobody off the air.
+func (s *state) readiness() web.Readiness {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	r := web.Readiness{Ready: s.revision != "", Revision: s.revision}
+	if s.failed {
+		r.ReloadError = config.Format(s.problems)
+	}
+	return r
+}

@@ -1,0 +1,72 @@
+package app
+
+import (
+	"reflect"
+	"strconv"
+	"strings"
+
+	"github.com/sallyport/sallyport/core"
+	"github.com/sallyport/sallyport/core/config"
+)
+
+// settingFlags is a struct, made from the list of settings, with one flag for each:
+// a setting is described once, and is a key, a variable and a flag.
+type settingFlags struct {
+	knobs  []config.Knob
+	values reflect.Value // pointer to the struct that kong fills
+}
+
+func newSettingFlags() settingFlags {
+	knobs := config.Knobs()
+	fields := make([]reflect.StructField, len(knobs))
+	for i, knob := range knobs {
+		tag := "name:" + strconv.Quote(knob.Flag) + " help:" + strconv.Quote(helpOf(knob)) + " placeholder:" + strconv.Quote(strings.ToUpper(lastWord(knob.Flag)))
+		kind := reflect.TypeFor[string]()
+		if knob.List {
+			kind = reflect.TypeFor[[]string]()
+		}
+		fields[i] = reflect.StructField{Name: "Setting" + strconv.Itoa(i), Type: kind, Tag: reflect.StructTag(tag)}
+	}
+	return settingFlags{knobs: knobs, values: reflect.New(reflect.StructOf(fields))}
+}
+
+func helpOf(knob config.Knob) string {
+	text := strings.ReplaceAll(knob.About, "$", "$$") // kong expands variables
+	if knob.Default != "" && knob.Default != "[]" {
+		text += " Default: " + knob.Default + "."
+	}
+	return text + " [" + "$$" + knob.Environment + "]"
+}
+
+func lastWord(flag string) string { return flag[strings.LastIndexByte(flag, '-')+1:] }
+
+// lay lays the flags that were typed over the settings.
+func (f settingFlags) lay(s *config.Settings) []core.Problem {
+	var problems []core.Problem
+	for i, knob := range f.knobs {
+		var text string
+		switch value := f.values.Elem().Field(i); value.Kind() {
+		case reflect.Slice:
+			parts, _ := value.Interface().([]string)
+			text = strings.Join(parts, ",")
+		default:
+			text = value.String()
+		}
+		if text != "" {
+			problems = append(problems, s.Set(knob.Key, text)...)
+		}
+	}
+	return problems
+}
+
+// settle returns the settings: flag > environment > file > default.
+func (f settingFlags) settle(file string, c console) (config.Settings, []core.Problem) {
+	if file == "" {
+		file, _ = c.lookup("SALLYPORT_SETTINGS")
+	}
+	s, problems := config.LoadSettings(file)
+	problems = append(problems, s.Environ(c.lookup)...)
+	problems = append(problems, f.lay(&s)...)
+	problems = append(problems, s.Check()...)
+	return s, problems
+}

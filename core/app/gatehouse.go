@@ -1,0 +1,159 @@
+package app
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/sallyport/sallyport/core"
+	"github.com/sallyport/sallyport/core/config"
+	"github.com/sallyport/sallyport/core/egress"
+	"github.com/sallyport/sallyport/core/gateway"
+	"github.com/sallyport/sallyport/core/mcp"
+	"github.com/sallyport/sallyport/core/session"
+	"github.com/sallyport/sallyport/core/telemetry"
+	"github.com/sallyport/sallyport/core/web"
+)
+
+// gatehouse is one running gateway: every part, put together once.
+type gatehouse struct {
+	settings  config.Settings
+	console   console
+	telemetry *telemetry.Telemetry
+	log       *slog.Logger
+	kinds     gateway.Kinds
+	egress    *egress.Egress
+	gateway   *gateway.Gateway
+	sessions  *web.Sessions
+	edge      *web.Edge
+	state     state
+	fileSums  map[gateway.WatchedFile][sha256.Size]byte // used by load only
+}
+
+// newGatehouse puts the parts together. Nothing listens yet.
+func newGatehouse(ctx context.Context, s config.Settings, c console, all gateway.Kinds) (*gatehouse, error) {
+	if err := web.CheckListen(s.Listen, false); err != nil {
+		return nil, err
+	}
+	endpoint, _ := c.lookup("OTEL_EXPORTER_OTLP_ENDPOINT")
+	seen, err := telemetry.New(ctx, telemetry.Options{
+		Output: c.err, Format: s.Log.Format, Level: s.Log.Level, Requests: s.Log.Slog() <= slog.LevelDebug,
+		Version: version, Source: revisionOfBuild(), Endpoint: endpoint,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("set up telemetry: %w", err)
+	}
+	h := &gatehouse{settings: s, console: c, telemetry: seen, log: seen.Logger()}
+	h.kinds = gateway.Kinds{Invokers: seen.Invokers(all.Invokers), Transformers: seen.Transformers(all.Transformers)}
+	h.egress = egress.New(egress.Options{Allow: s.Egress.Allow, Observer: seen, Log: h.log})
+	h.gateway = gateway.New(gateway.Options{
+		Kinds: h.kinds, Dial: h.egress, Authorizer: core.AllowAll{}, Observer: seen, Log: h.log, Now: time.Now,
+	})
+	if err := h.openEdge(); err != nil {
+		return nil, err
+	}
+	seen.Gauge("sallyport_sessions", "Sessions in memory.", func() int64 { return int64(h.sessions.Len()) })
+	seen.Gauge("sallyport_config_reload_failed", "1 while the newest documents are refused and older ones are served.", h.state.failedGauge)
+	return h, nil
+}
+
+// openEdge makes sessions, the MCP endpoint and the HTTP edge.
+func (h *gatehouse) openEdge() error {
+	ring, err := h.keyring()
+	if err != nil {
+		return err
+	}
+	sealer := session.NewSealer(ring, nil)
+	h.sessions = web.NewSessions(web.SessionOptions{
+		Sealer: sealer, Idle: h.settings.Sessions.Idle, Max: h.settings.Sessions.Max, Limit: h.settings.Sessions.Limit, Log: h.log,
+	})
+	endpoint := mcp.New(mcp.Options{Sessions: h.sessions, Sealer: sealer, Observer: h.telemetry, Log: h.log, Now: time.Now})
+	l := h.settings.Limits
+	h.edge, err = web.New(web.Options{
+		Servers: h.gateway, Endpoint: endpoint,
+		Hosts: h.settings.AllowedHosts, Origins: h.settings.AllowedOrigins, TrustedProxies: h.settings.TrustedProxies,
+		Ready: h.state.readiness, Metrics: h.metrics, Observer: h.telemetry, Log: h.log,
+		Limits: web.Limits{
+			Body: int(l.Body), Head: int(l.Headers), Read: l.Read, Idle: l.Idle, Write: l.Write, InFlight: l.InFlight,
+			Streams: l.Streams, Connections: l.Connections, PerIP: l.PerAddress, Heartbeat: l.KeepAlive,
+		},
+		Drain: web.DrainTimes{Lag: h.settings.Drain.Lag, Stop: h.settings.Drain.Stop},
+	})
+	return err
+}
+
+// keyring opens the keys that seal session ids: in the data directory, so that
+// sessions outlive a restart; in memory when there is none.
+func (h *gatehouse) keyring() (*session.Keyring, error) {
+	if h.settings.Data == "" {
+		return session.NewKeyring(session.KeyringOptions{})
+	}
+	ring, err := session.OpenKeyring(h.settings.Data, session.KeyringOptions{})
+	if err != nil {
+		return nil, &core.Error{
+			Message: "open the keys in the data directory " + h.settings.Data, Err: err,
+			Fix: "name a directory that the gateway may write with --data DIR, or keep nothing with --data ''",
+		}
+	}
+	return ring, nil
+}
+
+func (h *gatehouse) metrics() (body []byte, contentType string) {
+	body, contentType, err := h.telemetry.Metrics()
+	if err != nil {
+		h.log.Error("collect metrics", "error", err)
+	}
+	return body, contentType
+}
+
+// run serves until ctx ends, and returns the exit code. ready is called once when
+// connections are accepted.
+func (h *gatehouse) run(ctx context.Context, docs *documentSet, ready func(net.Listener)) int {
+	defer h.close(context.WithoutCancel(ctx))
+	if problems := h.load(ctx, docs); config.Refused(problems) {
+		report(h.console.err, problems)
+		return exitWrong
+	}
+	ln, err := (&net.ListenConfig{}).Listen(ctx, "tcp", h.settings.Listen)
+	if err != nil {
+		return h.console.complain("serve", &core.Error{
+			Message: "listen on " + h.settings.Listen, Err: err, Fix: "free the address, or name another with --listen HOST:PORT",
+		})
+	}
+	inner, stop := context.WithCancel(ctx)
+	var work sync.WaitGroup
+	work.Go(func() { h.sessions.Run(inner) })
+	work.Go(func() { docs.watch(inner, h.log, func() { h.reload(inner, docs) }) })
+	served := make(chan error, 1)
+	go func() { served <- h.edge.Serve(ctx, ln) }()
+	h.log.Info("serving", "address", ln.Addr().String(), "revision", h.gateway.Revision(), "version", version)
+	ready(ln)
+	err = <-served
+	stop()
+	work.Wait()
+	if err != nil && !errors.Is(err, net.ErrClosed) {
+		return h.console.complain("serve", err)
+	}
+	return exitOK
+}
+
+// close lets go of everything, newest first.
+func (h *gatehouse) close(ctx context.Context) {
+	ctx, stop := context.WithTimeout(ctx, 5*time.Second)
+	defer stop()
+	if err := h.gateway.Close(ctx); err != nil {
+		h.log.Warn("close the gateway", "error", err)
+	}
+	if err := h.egress.Close(); err != nil {
+		h.log.Warn("close egress", "error", err)
+	}
+	if err := h.telemetry.Shutdown(ctx); err != nil {
+		fmt.Fprintln(os.Stderr, "sallyport: send the last traces:", err)
+	}
+}

@@ -1,0 +1,20 @@
+package app
+
+import (
+	"github.com/sallyport/sallyport/core/fixture"
+	"github.com/sallyport/sallyport/core/gateway"
+	"github.com/sallyport/sallyport/core/invokers"
+	"github.com/sallyport/sallyport/core/transformers"
+)
+
+// kinds lists every kind that a document may name. A new kind is one line here.
+func kinds() gateway.Kinds {
+	return gateway.Kinds{Invokers: invokers.Kinds(), Transformers: transformers.Kinds()}
+}
+
+// fixtureKinds adds what only the conformance server may use.
+func fixtureKinds() gateway.Kinds {
+	k := kinds()
+	k.Invokers = append(k.Invokers, fixture.Kind)
+	return k
+}

@@ -1,0 +1,17 @@
+package app
+
+import (
+	"context"
+
+	"github.com/sallyport/sallyport/core/config"
+)
+
+type schemaCommand struct{}
+
+func (schemaCommand) run(_ context.Context, c console) int {
+	all := kinds()
+	if _, err := c.out.Write(append(config.Schema(all.Invokers, all.Transformers), '\n')); err != nil {
+		return c.complain("print the schema", err)
+	}
+	return exitOK
+}
