@@ -30,7 +30,8 @@ const (
 // console is where a command talks.
 type console struct {
 	out, err io.Writer
-	lookup   func(string) (string, bool) // environment
+	lookup   func(string) (string, bool) // one variable of the environment
+	environ  func() []string             // all of them, NAME=value
 }
 
 // command is what every sub-command is.
@@ -62,7 +63,7 @@ func Main(ctx context.Context, args []string, stdout, stderr io.Writer) (code in
 			panic(gone)
 		}
 	}()
-	var all commands
+	all := commands{Serve: newServeCommand()}
 	parser, err := kong.New(&all,
 		kong.Name("sallyport"),
 		kong.Description("An MCP gateway: REST services and more as MCP tools, in every revision of the protocol."),
@@ -87,7 +88,7 @@ func Main(ctx context.Context, args []string, stdout, stderr io.Writer) (code in
 		fmt.Fprintln(stderr, "sallyport: this command does nothing")
 		return exitUsage
 	}
-	return selected.run(ctx, console{out: stdout, err: stderr, lookup: os.LookupEnv})
+	return selected.run(ctx, console{out: stdout, err: stderr, lookup: os.LookupEnv, environ: os.Environ})
 }
 
 // complain prints an error with its fix and returns the exit code for it.

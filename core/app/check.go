@@ -14,7 +14,7 @@ import (
 )
 
 type checkCommand struct {
-	Files []string `arg:"" name:"file" help:"Gateway documents, or directories of them." type:"path"`
+	Files []string `arg:"" name:"file" help:"Gateway documents, or directories of them."`
 }
 
 // run reads and builds the documents exactly as serve does, and serves nothing.

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
-	"os"
 	"sync"
 	"time"
 
@@ -41,6 +40,7 @@ func newGatehouse(ctx context.Context, s config.Settings, c console, all gateway
 	if err := web.CheckListen(s.Listen, false); err != nil {
 		return nil, err
 	}
+	tuneMemory(c.lookup, limitFiles)
 	endpoint, _ := c.lookup("OTEL_EXPORTER_OTLP_ENDPOINT")
 	seen, err := telemetry.New(ctx, telemetry.Options{
 		Output: c.err, Format: s.Log.Format, Level: s.Log.Level, Requests: s.Log.Slog() <= slog.LevelDebug,
@@ -154,6 +154,6 @@ func (h *gatehouse) close(ctx context.Context) {
 		h.log.Warn("close egress", "error", err)
 	}
 	if err := h.telemetry.Shutdown(ctx); err != nil {
-		fmt.Fprintln(os.Stderr, "sallyport: send the last traces:", err)
+		fmt.Fprintln(h.console.err, "sallyport: send the last traces:", err)
 	}
 }

@@ -1,15 +1,22 @@
 package app
 
 import (
+	"github.com/sallyport/sallyport/core"
 	"github.com/sallyport/sallyport/core/fixture"
 	"github.com/sallyport/sallyport/core/gateway"
 	"github.com/sallyport/sallyport/core/invokers"
-	"github.com/sallyport/sallyport/core/transformers"
 )
 
 // kinds lists every kind that a document may name. A new kind is one line here.
 func kinds() gateway.Kinds {
-	return gateway.Kinds{Invokers: invokers.Kinds(), Transformers: transformers.Kinds()}
+	return gateway.Kinds{
+		Invokers: []core.Kind[core.Invoker]{
+			invokers.REST,
+			invokers.Echo,
+		},
+		Transformers: []core.Kind[core.Transformer]{
+		},
+	}
 }
 
 // fixtureKinds adds what only the conformance server may use.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"net"
-	"os"
 	"strings"
 
 	"github.com/alecthomas/kong"
@@ -13,7 +12,7 @@ import (
 )
 
 type serveCommand struct {
-	SettingsFile string            `name:"settings" help:"Settings file (YAML). Flags and variables win over it. [$$SALLYPORT_SETTINGS]" placeholder:"FILE" type:"path"`
+	SettingsFile string            `name:"settings" help:"Settings file (YAML). Flags and variables win over it. [$$SALLYPORT_SETTINGS]" placeholder:"FILE"`
 	Hints        bool              `help:"Print what to do next: a ready curl, and the configuration of the usual clients."`
 	Try          map[string]string `help:"For --hints: the call to show for a server." placeholder:"SERVER=TOOL ARGUMENTS" mapsep:"none"`
 	kong.Plugins
@@ -32,7 +31,7 @@ func (s *serveCommand) run(ctx context.Context, c console) int {
 		report(c.err, problems)
 		return exitWrong
 	}
-	problems = append(problems, config.Strange(os.Environ(), "SALLYPORT_SETTINGS")...)
+	problems = append(problems, config.Strange(c.environ(), "SALLYPORT_SETTINGS")...)
 	report(c.err, problems)
 	if len(settings.Config) == 0 {
 		fmt.Fprintln(c.err, "sallyport: serve: no gateway document is named\n  how to mend it: sallyport serve --config FILE_OR_DIR (see examples/quickstart/bookshop.yaml)")

@@ -78,7 +78,7 @@ func read(paths []string, o Options) (core.Config, []core.Problem, print) {
 		if err != nil {
 			fix := "name a file that the gateway may read"
 			if errors.Is(err, errTooLarge) {
-				fix = fmt.Sprintf("a document holds at most %d MiB: split it", maxFile>>20)
+				fix = tooLargeFix
 			}
 			problems = append(problems, core.Problem{File: name, Message: "cannot read the document: " + reason(err), Fix: fix})
 			continue
@@ -98,6 +98,21 @@ func read(paths []string, o Options) (core.Config, []core.Problem, print) {
 	}
 	return cfg, problems, seen
 }
+
+// ReadText reads one document that is at hand, such as an embedded one. name says how
+// to read it (.json is JSON) and stands in problems; relative files are taken from its
+// directory.
+func ReadText(name string, document []byte, o Options) (core.Config, []core.Problem) {
+	o.parsed = nil
+	if len(document) > maxFile {
+		return core.Config{}, []core.Problem{{File: name, Message: "cannot read the document: " + reason(errTooLarge), Fix: tooLargeFix}}
+	}
+	cfg, problems, used := readDocument(name, document, &o)
+	cfg.Sources = []core.Source{used}
+	return cfg, problems
+}
+
+var tooLargeFix = fmt.Sprintf("a document holds at most %d MiB: split it", maxFile>>20)
 
 // readDocument reads one document.
 func readDocument(name string, b []byte, o *Options) (core.Config, []core.Problem, *source) {

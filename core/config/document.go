@@ -38,12 +38,12 @@ var connection = describe[core.ConnectionConfig]("connection",
 	must("baseUrl", matching(`^https?://[^/?#@\s\\]+(/[^?#\s\\]*)?$`, "an http or https URL with a host, without user, query and fragment").refers(),
 		"Where the upstream is. The path of a call is joined to it; host and scheme never come from anywhere else.").
 		such("https://api.example.com/v2", "${env:SHOP_URL}"),
-	may("headers", mapping("^[!#$%&'*+.^_`|~0-9A-Za-z-]+$", "the name of an HTTP header", matching(`^[^\r\n]*$`, "the value of a header, without line breaks").refers()),
+	may("headers", mapping("^[!#$%&'*+.^_`|~0-9A-Za-z-]+$", "the name of an HTTP header", matching(`^[^\r\n]*$`, "the value of a header, without line breaks").hide()),
 		"Headers sent with every request. A secret belongs into `credential`, which is never shown.").
 		such("{Accept-Language: en, X-Tenant: \"${env:TENANT}\"}"),
 	may("credential", credential, "How the upstream knows us.").without("no credential is sent"),
 	may("tls", tls, "How to trust the upstream, and who we are to it.").without("the system's certificate authorities"),
-	may("http2", flag(), "Speak HTTP/2 where the upstream offers it, instead of HTTP/1.1.").otherwise("false"),
+	may("http2", onOff(), "Speak HTTP/2 where the upstream offers it, instead of HTTP/1.1.").otherwise("false"),
 	may("timeouts", timeouts, "How long to wait for the upstream."),
 	may("maxResponseBytes", whole(1, 1<<30), "The largest answer, in bytes after decompression (8388608 is 8 MiB). A larger one fails the call.").otherwise("8388608"),
 	may("followRedirects", whole(0, 3), "How many redirects to follow. Each hop is checked like a call, and credentials stay on the same origin.").otherwise("0"),
@@ -90,7 +90,7 @@ var tls = describe[core.TLSConfig]("tls", "Trust and identity in TLS. Certificat
 	may("certificate", prose().refers(), "Our certificate, for upstreams that ask for one. Goes with `key`.").such("${file:certs/client.pem}"),
 	may("key", prose().hide(), "The private key of `certificate`.").such("${file:/run/secrets/client-key.pem}"),
 	may("serverName", line().refers(), "The name that the upstream's certificate must hold.").without("the host of baseUrl").such("api.internal"),
-	may("insecureSkipVerify", flag(), "Trust any certificate. For experiments only: everybody on the way can read and change the traffic. A warning is logged.").otherwise("false"),
+	may("insecureSkipVerify", onOff(), "Trust any certificate. For experiments only: everybody on the way can read and change the traffic. A warning is logged.").otherwise("false"),
 ).like(`
 ca: "-----BEGIN CERTIFICATE-----"
 serverName: api.internal
@@ -107,7 +107,7 @@ total: 10s
 `)
 
 var breaker = describe[core.BreakerConfig]("breaker", "The circuit breaker of a connection: while it is open, calls fail at once instead of waiting.", nil,
-	may("disabled", flag(), "Never open.").otherwise("false"),
+	may("disabled", onOff(), "Never open.").otherwise("false"),
 	may("failureShare", share(), "Open when this share of the requests in the window failed, from 0 to 1.").otherwise("0.5").such("0.5"),
 	may("minRequests", whole(1, 1_000_000), "Do not judge before this many requests in the window.").otherwise("20").such("20"),
 	may("window", lasting(100*time.Millisecond, time.Hour), "How far to look back.").otherwise("10s").such("10s"),

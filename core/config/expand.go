@@ -2,14 +2,8 @@ package config
 
 import (
 	"bytes"
-	"crypto/sha256"
 	"errors"
-	"fmt"
-	"io"
-	"io/fs"
-	"os"
 	"path/filepath"
-	"reflect"
 	"regexp"
 	"strings"
 	"unicode/utf8"
@@ -84,7 +78,7 @@ func (r *reader) resolve(n *node, inside string) (string, bool) {
 	case source == "env":
 		m := variable.FindStringSubmatch(rest)
 		if m == nil {
-			r.fault(n, quote(rest)+" cannot be the name of an environment variable", "write ${env:NAME} or ${env:NAME:-default}")
+			r.fault(n, "what stands after ${env: cannot be the name of an environment variable", "write ${env:NAME} or ${env:NAME:-default}")
 			return "", false
 		}
 		value, set := r.options.lookup(m[1])
@@ -102,7 +96,7 @@ func (r *reader) resolve(n *node, inside string) (string, bool) {
 	case source == "file" && rest != "":
 		return r.content(n, rest)
 	default:
-		r.fault(n, quote("${"+inside+"}")+" is no reference", "write "+references+"; "+literalGuide)
+		r.fault(n, "${ that begins no reference", "write "+references+"; "+literalGuide)
 	}
 	return "", false
 }
@@ -222,83 +216,4 @@ func (r *reader) appendConfig(dst []byte, n *node, schemas []*node, root *node) 
 		return append(dst, '}')
 	}
 	return n.appendJSON(dst, nil)
-}
-
-// readSize reads a number of bytes, with or without a unit.
-func (r *reader) readSize(n *node, s *shape, into reflect.Value) {
-	var size Size
-	switch n.sort {
-	case number:
-		r.readNumber(n, s, into)
-		return
-	case text:
-		v, err := ParseSize(n.text)
-		if err != nil {
-			r.fault(n, fmt.Sprintf("expected %s, got %s", s.want(), n.got(s)), "write digits and a unit: B, KiB, MiB, GiB")
-			return
-		}
-		size = v
-	default:
-		r.mismatch(n, s)
-		return
-	}
-	if float64(size) < *s.min || float64(size) > *s.max {
-		r.fault(n, fmt.Sprintf("%s is out of bounds", n.got(s)), "write "+s.bounds())
-		return
-	}
-	if into.IsValid() {
-		into.SetInt(int64(size))
-	}
-}
-
-var (
-	errTooLarge = errors.New("too large")
-	errNotFile  = errors.New("not a regular file")
-)
-
-// readFile reads a regular file of at most limit bytes. Anything else is refused
-// before it is opened: opening a pipe would wait for its writer.
-func readFile(path string, limit int64) ([]byte, error) {
-	stat, err := os.Stat(path)
-	switch {
-	case err != nil:
-		return nil, err
-	case !stat.Mode().IsRegular():
-		return nil, errNotFile
-	case stat.Size() > limit:
-		return nil, errTooLarge
-	}
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	b, err := io.ReadAll(io.LimitReader(f, limit+1))
-	if err == nil && int64(len(b)) > limit {
-		return nil, errTooLarge
-	}
-	return b, err
-}
-
-// reason says why a file cannot be read, without the path, which stands beside it.
-func reason(err error) string {
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		return "no such file"
-	case errors.Is(err, fs.ErrPermission):
-		return "permission denied"
-	}
-	var path *fs.PathError
-	if errors.As(err, &path) {
-		return path.Err.Error()
-	}
-	return err.Error()
-}
-
-// sumOf identifies what was read, or that nothing could be.
-func sumOf(b []byte, err error) [sha256.Size]byte {
-	if err != nil {
-		return sha256.Sum256([]byte("\x00" + reason(err)))
-	}
-	return sha256.Sum256(b)
 }

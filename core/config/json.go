@@ -116,6 +116,10 @@ func (p *jsonText) value() *node {
 		n.sort, n.text = text, p.string()
 	case c == '-' || '0' <= c && c <= '9':
 		n.sort, n.text, n.plain = number, p.number(), true
+		if len(n.text) > maxNumber {
+			p.found.add(n.line, n.column, p.at.String(), longNumber, "write fewer digits, or text in quotes")
+			n.text, n.broken = "0", true
+		}
 	case c == 't' && p.word("true"), c == 'f' && p.word("false"):
 		n.sort, n.plain, n.text = boolean, true, "false"
 		if c == 't' {

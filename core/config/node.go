@@ -46,6 +46,7 @@ type node struct {
 	column  int
 	plain   bool   // a scalar written without quotes
 	written string // a plain number or boolean as written, when YAML
+	broken  bool   // already reported: judge it no further
 	keys    []key
 	items   []*node // object: the values of keys; list: the items
 	height  int     // values below it within each other

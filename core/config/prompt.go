@@ -36,7 +36,7 @@ var argument = describe[core.PromptArgumentConfig]("promptArgument", "One argume
 	must("name", line(), "Its name, as in `{{name}}`.").such("genre"),
 	may("title", line(), "A name for people."),
 	may("description", prose(), "What to fill in."),
-	may("required", flag(), "Whether the prompt can be made without it.").otherwise("false"),
+	may("required", onOff(), "Whether the prompt can be made without it.").otherwise("false"),
 	may("values", many(line()), "What completion offers.").such("[crime, poetry, science]"),
 )
 

@@ -61,7 +61,6 @@ func (d *drawing) document(s *shape, title string) json.RawMessage {
 	if err := json.Indent(&out, top.appendJSON(nil, nil), "", "  "); err != nil {
 		panic("config: " + err.Error()) // our own text
 	}
-	out.WriteByte('\n')
 	return out.Bytes()
 }
 

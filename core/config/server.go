@@ -75,10 +75,10 @@ var toolAnnotations = describe[struct {
 }]("toolAnnotations", "What a client may assume of a tool. `readOnlyHint` and `idempotentHint` also tell invokers whether a failed request may be tried again.",
 	map[string]string{"readOnly": "write readOnlyHint", "destructive": "write destructiveHint", "idempotent": "write idempotentHint", "openWorld": "write openWorldHint"},
 	may("title", line(), "A name for people."),
-	may("readOnlyHint", flag(), "It changes nothing.").otherwise("false"),
-	may("destructiveHint", flag(), "It may delete or overwrite.").otherwise("true"),
-	may("idempotentHint", flag(), "Calling it again with the same arguments changes nothing more.").otherwise("false"),
-	may("openWorldHint", flag(), "It deals with things outside, such as the web.").otherwise("true"),
+	may("readOnlyHint", onOff(), "It changes nothing.").otherwise("false"),
+	may("destructiveHint", onOff(), "It may delete or overwrite.").otherwise("true"),
+	may("idempotentHint", onOff(), "Calling it again with the same arguments changes nothing more.").otherwise("false"),
+	may("openWorldHint", onOff(), "It deals with things outside, such as the web.").otherwise("true"),
 )
 
 var execution = describe[struct {

@@ -138,7 +138,7 @@ var (
 		may("idle", lasting(time.Second, time.Hour), "Between two requests of a connection.").otherwise("60s"),
 		may("write", lasting(100*time.Millisecond, 10*time.Minute), "For each write to a client. A stream whose client reads too slowly is closed.").otherwise("10s"),
 		may("inFlight", whole(1, 1_000_000), "Requests being answered at once; more is 503 with Retry-After.").otherwise("2048"),
-		may("streams", whole(0, 1_000_000), "Open streams; more is 503.").otherwise("20000"),
+		may("streams", whole(1, 1_000_000), "Open streams; more is 503.").otherwise("20000"),
 		may("connections", whole(1, 1_000_000), "Open connections; fewer when the process may open fewer files.").otherwise("30000"),
 		may("connectionsPerAddress", whole(1, 1_000_000), "Connections of one address (IPv6: of one /64), trusted proxies aside.").otherwise("256"),
 		may("keepAlive", lasting(time.Second, 10*time.Minute), "Between two keep-alive comments of a stream, ± 20 %.").otherwise("15s"),
@@ -146,7 +146,7 @@ var (
 	sessionSettings = describe[SessionLimits]("sessions", "Sessions, for the revisions of MCP that have them.", nil,
 		may("idle", lasting(time.Second, 7*24*time.Hour), "A session ends after this long without a request.").otherwise("30m"),
 		may("max", lasting(time.Second, 30*24*time.Hour), "A session ends after this long in any case.").otherwise("24h"),
-		may("limit", whole(1, 10_000_000), "Sessions held in memory; more is 503.").otherwise("100000"),
+		may("limit", whole(1, 10_000_000), "Sessions held in memory; more are refused.").otherwise("100000"),
 	)
 	drainSettings = describe[DrainSettings]("drain", "How the gateway ends after SIGTERM.", nil,
 		may("lag", lasting(0, 5*time.Minute), "How long /readyz already says no while requests are still taken, so that load balancers notice.").otherwise("5s"),

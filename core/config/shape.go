@@ -142,7 +142,7 @@ func (s *shape) field(key string) *field {
 
 func words(of ...string) *shape { return &shape{is: text, words: of} }
 func prose() *shape             { return &shape{is: text} }
-func flag() *shape              { return &shape{is: boolean} }
+func onOff() *shape             { return &shape{is: boolean} }
 
 func matching(pattern, says string) *shape {
 	return &shape{is: text, pattern: regexp.MustCompile(pattern), says: says}
@@ -150,7 +150,7 @@ func matching(pattern, says string) *shape {
 
 // line is text of one line that is not empty.
 func line() *shape {
-	return matching(`^[^\r\n]+$`, "one line of text, not empty")
+	return matching(`^[^\r\n]+$`, "one line of text")
 }
 
 func (s *shape) refers() *shape { c := *s; c.reference = true; return &c }

@@ -13,7 +13,10 @@ import (
 )
 
 // maxNumber is the longest number in a document, as in core/wire.
-const maxNumber = 64
+const (
+	maxNumber  = 64
+	longNumber = "a number of more than 64 characters"
+)
 
 // yamlText turns the YAML library's nodes into ours: YAML 1.2 core schema (yes and
 // on are text, 2024-01-01 is text), aliases resolved and bounded, keys as text.
@@ -31,6 +34,10 @@ type yamlText struct {
 // parseYAML returns the root, or nil after a syntax error.
 func parseYAML(b []byte, found *mistakes) *node {
 	y := &yamlText{b: b, found: found, done: map[*yaml.Node]*node{}, open: map[*yaml.Node]bool{}}
+	if line := directive(b); line > 0 {
+		found.add(line, 1, "", "a YAML directive", "remove the line: documents are YAML 1.2")
+		return nil
+	}
 	loader, err := yaml.NewLoader(bytes.NewReader(b),
 		yaml.WithPlugin(loaderlimits.New(loaderlimits.DepthValue(2*maxDepth), loaderlimits.AliasNone())))
 	if err != nil {
@@ -63,10 +70,41 @@ func parseYAML(b []byte, found *mistakes) *node {
 		if errors.As(err, &bad) {
 			line, column = bad.Mark.Line, bad.Mark.Column
 		}
+		if at := marker(b, root.line); at > 0 {
+			line, column = at, 1
+		}
 		found.add(line, column, "", "a second document in the same file (after ---)", "a file holds one document: move it to a file of its own")
 		return nil
 	}
 	return root
+}
+
+// directive returns the line of a directive before the document, 0 when there is none.
+// The library refuses %YAML 1.2, which documents are, and takes %YAML 1.1.
+func directive(b []byte) int {
+	line := 0
+	for text := range bytes.Lines(bytes.TrimPrefix(b, []byte("\ufeff"))) {
+		line++
+		switch text = bytes.TrimSpace(text); {
+		case len(text) == 0 || text[0] == '#':
+		case text[0] == '%':
+			return line
+		default:
+			return 0
+		}
+	}
+	return 0
+}
+
+// marker returns the line of the first --- below a line, 0 when there is none.
+func marker(b []byte, after int) int {
+	line := 0
+	for text := range bytes.Lines(b) {
+		if line++; line > after && bytes.HasPrefix(text, []byte("---")) {
+			return line
+		}
+	}
+	return 0
 }
 
 // value converts one node that stands depth values deep.
@@ -74,6 +112,7 @@ func (y *yamlText) value(from *yaml.Node, depth int) *node {
 	n := &node{line: from.Line, column: from.Column}
 	if depth > maxDepth {
 		y.found.add(n.line, n.column, y.at.String(), tooDeep, "make the document flatter")
+		n.broken = true
 		return n
 	}
 	if from.Anchor != "" {
@@ -85,11 +124,11 @@ func (y *yamlText) value(from *yaml.Node, depth int) *node {
 		return y.follow(from, depth)
 	case yaml.MappingNode:
 		n.sort = object
-		y.tag(from, "!!map")
+		n.broken = !y.tag(from, "!!map")
 		y.object(n, from, depth)
 	case yaml.SequenceNode:
 		n.sort = list
-		y.tag(from, "!!seq")
+		n.broken = !y.tag(from, "!!seq")
 		for i, item := range from.Content {
 			y.at.index(i)
 			n.items = append(n.items, y.value(item, depth+1))
@@ -116,7 +155,7 @@ func (y *yamlText) follow(from *yaml.Node, depth int) *node {
 	if from.Alias != nil && target == nil && !y.open[from.Alias] { // the anchor of a key
 		target = y.value(from.Alias, depth)
 	}
-	nothing := &node{line: from.Line, column: from.Column}
+	nothing := &node{line: from.Line, column: from.Column, broken: true}
 	switch {
 	case from.Alias == nil || y.open[from.Alias] || target == nil:
 		y.found.add(from.Line, from.Column, y.at.String(), fmt.Sprintf("the alias *%s stands inside what it names", from.Value), "an alias may only repeat a value that is complete")
@@ -149,10 +188,6 @@ func (y *yamlText) object(n *node, from *yaml.Node, depth int) {
 			continue
 		}
 		k.text = name.Value
-		if r, bad := hasControl(k.text); bad {
-			y.found.add(k.line, k.column, y.at.String(), fmt.Sprintf("a key holds a control character (U+%04X)", r), "remove it")
-			continue
-		}
 		y.at.push(k.text)
 		item := y.value(value, depth+1)
 		y.at.pop()
@@ -187,20 +222,20 @@ func (y *yamlText) scalar(n *node, from *yaml.Node) {
 	case tagged:
 		s, known := want[short]
 		if !known {
-			y.tag(from, "!!str")
+			n.broken = !y.tag(from, "!!str")
 			return
 		}
 		got, _, _ := resolve(from.Value)
 		if got != s || short == "!!int" && strings.ContainsAny(from.Value, ".eE") && !strings.HasPrefix(from.Value, "0x") {
 			y.found.add(n.line, n.column, y.at.String(), fmt.Sprintf("%s is no value of the YAML tag %s", quote(from.Value), short), "remove the tag")
+			n.broken = true
 			return
 		}
 	}
 	s, value, wrong := resolve(from.Value)
 	if wrong != "" {
 		y.found.add(n.line, n.column, y.at.String(), wrong, fmt.Sprintf("write the number plainly, or text as %s", quote(from.Value)))
-		n.sort = number
-		n.text = "0"
+		n.sort, n.text, n.broken = number, "0", true
 		return
 	}
 	n.sort, n.plain = s, true
@@ -229,7 +264,7 @@ func resolve(s string) (what sort, value, wrong string) {
 	}
 	if jsonNumber(s) {
 		if len(s) > maxNumber {
-			return number, "0", fmt.Sprintf("a number of more than %d characters", maxNumber)
+			return number, "0", longNumber
 		}
 		return number, s, ""
 	}
@@ -334,11 +369,11 @@ func (y *yamlText) syntax(err error) {
 	case strings.HasPrefix(m, "could not find expected ':'"):
 		message, fix = `a key without ":"`, `write "key: value"; text of several lines begins with | or >`
 	case strings.HasPrefix(m, "did not find expected ',' or"):
-		message, fix = strings.TrimPrefix(m, "did not find ")+" is missing; what it closes begins at "+open(), "close it, or put text that begins with { or [ in quotes"
+		message, fix = "a "+strings.TrimPrefix(m, "did not find expected ")+" is missing; what it closes begins at "+open(), "close it, or put text that begins with { or [ in quotes"
 	case strings.HasPrefix(m, "did not find expected node content"):
 		message, fix = "a { or [ is not closed, or a value is missing", "close it, or put text that holds {, }, [, ] or a leading comma in quotes"
 	case strings.HasPrefix(m, "unknown anchor"):
-		message, fix = strings.Replace(m, "unknown anchor", "no anchor", 1)+" above", "define it with &name before, or put text that begins with * in quotes"
+		message, fix = "there is no anchor "+strings.TrimSuffix(strings.TrimPrefix(m, "unknown anchor "), " referenced")+" above", "define it with &name before, or put text that begins with * in quotes"
 	case strings.Contains(m, "tag handle"), strings.Contains(bad.ContextMsg, "tag"):
 		message, fix = "a YAML tag that is not known", "put text that begins with ! in quotes"
 	case strings.Contains(m, "escape"):

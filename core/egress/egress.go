@@ -138,8 +138,10 @@ type profile struct {
 // key is a digest over length-delimited parts, so that no two profiles meet in one
 // key and no private key of TLS stays around as text.
 func (p *profile) key() string {
-	parts := []string{p.scheme, p.host, p.port, p.tls.CA, p.tls.Certificate, p.tls.Key.Reveal(), p.tls.ServerName,
-		fmt.Sprint(p.tls.Insecure, p.http2, p.connect, p.first, p.ranges)}
+	parts := []string{
+		p.scheme, p.host, p.port, p.tls.CA, p.tls.Certificate, p.tls.Key.Reveal(), p.tls.ServerName,
+		fmt.Sprint(p.tls.Insecure, p.http2, p.connect, p.first, p.ranges),
+	}
 	return digest(parts)
 }
 

@@ -5,7 +5,6 @@ import (
 	"crypto/tls"
 	"errors"
 	"log/slog"
-	"net"
 	"os"
 	"sync"
 	"time"
@@ -96,11 +95,10 @@ func (p *pool) dial(ctx context.Context, deadline time.Time) (*conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	var raw net.Conn = wire
 	if t, ok := wire.(*tls.Conn); ok {
-		raw = t.NetConn()
+		return newConn(wire, t.NetConn(), p.now), nil
 	}
-	return newConn(wire, raw, p.now), nil
+	return newConn(wire, wire, p.now), nil
 }
 
 // exchange makes one exchange on c, and keeps or closes c.

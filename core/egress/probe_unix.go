@@ -28,7 +28,7 @@ func newProbe(c net.Conn) *probe {
 	}
 	p := &probe{raw: raw}
 	p.look = func(fd uintptr) {
-		p.polled[0] = unix.PollFd{Fd: int32(fd), Events: unix.POLLIN} //nolint:gosec // descriptors fit
+		p.polled[0] = unix.PollFd{Fd: int32(fd), Events: unix.POLLIN}
 		n, err := unix.Poll(p.polled[:], 0)
 		p.busy = n != 0 || err != nil
 	}

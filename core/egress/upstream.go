@@ -3,6 +3,7 @@ package egress
 import (
 	"context"
 	"errors"
+	"net/http"
 	"net/netip"
 	"net/url"
 	"slices"
@@ -214,7 +215,7 @@ func (u *upstream) check(r *core.Request) string {
 	if u.closed.Load() {
 		return "it is closed"
 	}
-	if !token(r.Method) || r.Method == "CONNECT" || r.Method == "TRACE" {
+	if !token(r.Method) || r.Method == http.MethodConnect || r.Method == http.MethodTrace {
 		return "the method may not be sent"
 	}
 	if problem := checkPath(r.Path); problem != "" {

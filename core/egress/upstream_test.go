@@ -108,7 +108,7 @@ func TestExchange(t *testing.T) {
 				t.Errorf("%d cookies", cookies)
 			}
 			q := up.requests()[0]
-			if q.Method != "POST" || q.RequestURI != "/api/books/a%2Fb?v=1&q=x+y&z=&key=s3cret%26" || up.bodies[0] != "body" || q.ContentLength != 4 {
+			if q.Method != http.MethodPost || q.RequestURI != "/api/books/a%2Fb?v=1&q=x+y&z=&key=s3cret%26" || up.bodies[0] != "body" || q.ContentLength != 4 {
 				t.Errorf("request %s %s %q", q.Method, q.RequestURI, up.bodies[0])
 			}
 			want := http.Header{
@@ -146,7 +146,7 @@ func start(up *recorder, kind string, c *core.Connection) {
 func TestMethods(t *testing.T) {
 	up := record(t, func(w http.ResponseWriter, q *http.Request) {
 		w.Header().Set("Content-Length", "2")
-		if q.Method == "DELETE" {
+		if q.Method == http.MethodDelete {
 			w.WriteHeader(http.StatusNoContent)
 			return
 		}
@@ -174,7 +174,7 @@ func TestMethods(t *testing.T) {
 		t.Errorf("%d connections for 8 requests", n)
 	}
 	for _, q := range up.requests() {
-		if want := q.Method == "POST" || q.Method == "PUT" || q.Method == "PATCH"; (q.Header.Get("Content-Length") == "0") != want {
+		if want := q.Method == http.MethodPost || q.Method == http.MethodPut || q.Method == http.MethodPatch; (q.Header.Get("Content-Length") == "0") != want {
 			t.Errorf("%s: Content-Length %q", q.Method, q.Header.Get("Content-Length"))
 		}
 	}
@@ -315,7 +315,8 @@ func TestInjection(t *testing.T) {
 	})
 	hostile := rapid.OneOf(rapid.String(), rapid.StringOfN(rapid.RuneFrom([]rune("ab \t\r\n\x00\x7f:;=%/?#.&é")), 0, 12, -1))
 	rapid.Check(t, func(t *rapid.T) {
-		name, value := rapid.OneOf(rapid.Just("X-Arg"), rapid.Just("Cookie"), hostile).Draw(t, "name"), hostile.Draw(t, "value")
+		name := rapid.OneOf(rapid.Just("X-Arg"), rapid.Just("Cookie"), hostile).Draw(t, "name")
+		value := hostile.Draw(t, "start") + "cAnArY" + hostile.Draw(t, "end")
 		path, query := "/"+hostile.Draw(t, "path"), hostile.Draw(t, "query")
 		if rapid.Bool().Draw(t, "plain") {
 			path, query = "/a", "b=c"
@@ -331,8 +332,8 @@ func TestInjection(t *testing.T) {
 			if len(all) != before {
 				t.Fatal("a refused request was sent")
 			}
-			if len(value) > 2 && strings.Contains(e.Message, value) && !strings.Contains("connection shop: the value of the header X-Arg holds a control character, or a blank at its start or end", value) && value != name {
-				t.Fatalf("the message %q repeats the value", e.Message)
+			if strings.Contains(e.Error(), "cAnArY") {
+				t.Fatalf("the error %q repeats the value", e)
 			}
 			return
 		}
@@ -484,7 +485,11 @@ func TestPoolsAreApart(t *testing.T) {
 	e := newEgress(t, egress.Options{})
 	base := parse(t, "https://shop.example")
 	for _, c := range []core.Connection{
-		{}, {TLS: core.TLS{ServerName: "a"}}, {TLS: core.TLS{Insecure: true}}, {HTTP2: true}, {Connect: time.Second},
+		{},
+		{TLS: core.TLS{ServerName: "a"}},
+		{TLS: core.TLS{Insecure: true}},
+		{HTTP2: true},
+		{Connect: time.Second},
 		{AllowCIDRs: []string{"10.0.0.0/8"}},
 	} {
 		c.BaseURL = base
@@ -606,6 +611,7 @@ func TestTLS(t *testing.T) {
 
 func TestHTTP2(t *testing.T) {
 	gone := make(chan time.Time, 1)
+	bomb := zipped(make([]byte, 20<<20))
 	up := record(t, func(w http.ResponseWriter, q *http.Request) {
 		switch q.URL.Path {
 		case "/hang":
@@ -616,14 +622,14 @@ func TestHTTP2(t *testing.T) {
 			_, _ = w.Write(zipped([]byte("plain")))
 		case "/bomb":
 			w.Header().Set("Content-Encoding", "gzip")
-			_, _ = w.Write(zipped(make([]byte, 20<<20)))
+			_, _ = w.Write(bomb)
 		case "/large":
 			_, _ = w.Write(make([]byte, 1<<20))
 		default:
 			ok(w, q)
 		}
 	})
-	c := core.Connection{FirstByte: 200 * time.Millisecond, MaxBytes: 4 << 20}
+	c := core.Connection{FirstByte: 500 * time.Millisecond, MaxBytes: 4 << 20}
 	start(up, "h2", &c)
 	c.BaseURL = parse(t, up.URL)
 	seen := &events{}
@@ -650,7 +656,7 @@ func TestHTTP2(t *testing.T) {
 	start := time.Now()
 	_, err = p.Do(ctx, get("/hang"))
 	wants(t, err, core.CodeCancelled)
-	if took := (<-gone).Sub(start); took > 150*time.Millisecond {
+	if took := (<-gone).Sub(start); took > time.Second { // not the minute of the deadline
 		t.Errorf("the upstream saw the cancel %v after it", took-50*time.Millisecond)
 	}
 	if n := up.connections.Load(); n != 2 {
@@ -677,19 +683,24 @@ func TestTransportsRefuseAlike(t *testing.T) {
 	}
 }
 
-// No proxy is taken from the environment: the canary is one, and hears nothing.
+// No proxy is taken from the environment: the canary is one, and hears nothing. The
+// host is a name, because net/http never uses a proxy for loopback addresses.
 func TestNoProxy(t *testing.T) {
 	watch, port := canary(t)
 	for _, name := range []string{"HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy", "ALL_PROXY"} {
 		t.Setenv(name, "http://127.0.0.1:"+port)
 	}
-	up := record(t, ok)
-	up.Start()
-	for _, http2 := range []bool{false, true} {
-		u := open(t, newEgress(t, egress.Options{}), core.Connection{BaseURL: parse(t, up.URL), HTTP2: http2, Timeout: time.Second})
-		_, err := u.Do(t.Context(), get("/"))
-		if !http2 && err != nil {
-			t.Fatal(err)
+	for _, kind := range []string{"http", "h2c"} {
+		up := record(t, ok)
+		var c core.Connection
+		start(up, kind, &c)
+		c.BaseURL = parse(t, "http://shop.example:"+parse(t, up.URL).Port())
+		e := newEgress(t, egress.Options{Resolver: &names{answers: map[string][][]string{"shop.example": {{"127.0.0.1"}}}}})
+		if _, err := open(t, e, c).Do(t.Context(), get("/x")); err != nil {
+			t.Fatal(kind, err)
+		}
+		if q := up.requests()[0]; q.RequestURI != "/x" || q.Host != c.BaseURL.Host {
+			t.Errorf("%s: target %q of host %q is that of a proxy", kind, q.RequestURI, q.Host)
 		}
 	}
 	if watch.accepted.Load() != 0 {

@@ -98,6 +98,7 @@ func (b *build) config(config *core.Config) {
 		return
 	}
 	b.buildConnections(config.Connections)
+	b.options.Schemas.warm(b.ctx, schemasOf(config, b.options.Limits.Items))
 	prefixes, names := map[string]core.At{}, map[string]core.At{}
 	for i := range config.Servers {
 		if err := b.ctx.Err(); err != nil {
@@ -117,6 +118,23 @@ func (b *build) config(config *core.Config) {
 	if !b.bad() {
 		b.catalog.revision = revisionOf(config)
 	}
+}
+
+func schemasOf(config *core.Config, limit int) (texts []json.RawMessage) {
+	for i := range config.Servers {
+		if len(config.Servers[i].Tools) > limit {
+			continue // refused later
+		}
+		for j := range config.Servers[i].Tools {
+			t := &config.Servers[i].Tools[j]
+			for _, text := range []json.RawMessage{t.InputSchema, t.OutputSchema} {
+				if len(text) > 0 {
+					texts = append(texts, text)
+				}
+			}
+		}
+	}
+	return texts
 }
 
 // place fills in the path of a part that does not know its own.

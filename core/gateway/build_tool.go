@@ -89,14 +89,9 @@ func (b *build) inputSchema(at core.At, raw json.RawMessage) (*schema, []core.He
 	if s == nil {
 		return nil, nil
 	}
-	value, ok := b.decode(at, rel, raw)
-	if !ok {
-		return nil, nil
-	}
-	object, ok := value.(map[string]any)
-	if !ok || object["type"] != "object" {
+	if !s.object {
 		b.report(at, rel+"/type", "an input schema describes an object", `write "type": "object"`)
 		return nil, nil
 	}
-	return s, outlineOf(value).headers
+	return s, s.headers
 }

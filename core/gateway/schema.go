@@ -1,16 +1,20 @@
 package gateway
 
 import (
+	"context"
 	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"net/url"
+	"runtime"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
 
+	"github.com/sallyport/sallyport/core"
 	"github.com/sallyport/sallyport/core/wire"
 )
 
@@ -31,8 +35,10 @@ const schemaURL = "sallyport:///schema"
 // knows the common keywords and is about ten times as fast; the rest, and all
 // that needs a message, by exact.
 type schema struct {
-	exact *jsonschema.Schema
-	quick *rule
+	exact   *jsonschema.Schema
+	quick   *rule
+	headers []core.HeaderParam // from x-mcp-header
+	object  bool               // the root has type object, and no other
 }
 
 // fault is a mistake in a schema, or in a value that does not fit one.
@@ -100,6 +106,13 @@ func (c *Schemas) compile(raw json.RawMessage) (*schema, []fault) {
 }
 
 func compileSchema(raw json.RawMessage) (s *schema, faults []fault) {
+	// The library is given only what was measured; a panic in it is still a mistake
+	// of the document, not the end of the process.
+	defer func() {
+		if r := recover(); r != nil {
+			s, faults = nil, []fault{{message: "schema does not compile: " + panicText(r)}}
+		}
+	}()
 	if len(raw) > schemaBytes {
 		return nil, []fault{{message: fmt.Sprintf("schema has %d bytes", len(raw)), fix: fmt.Sprintf("at most %d", schemaBytes)}}
 	}
@@ -116,13 +129,6 @@ func compileSchema(raw json.RawMessage) (s *schema, faults []fault) {
 	if len(outline.faults) > 0 {
 		return nil, outline.faults
 	}
-	// The library is given only what was measured above; a panic in it is still a
-	// mistake of the document, not the end of the process.
-	defer func() {
-		if r := recover(); r != nil {
-			s, faults = nil, []fault{{message: fmt.Sprintf("schema does not compile: %v", r)}}
-		}
-	}()
 	compiler := jsonschema.NewCompiler()
 	compiler.DefaultDraft(jsonschema.Draft2020)
 	compiler.UseLoader(nothing{})
@@ -136,7 +142,33 @@ func compileSchema(raw json.RawMessage) (s *schema, faults []fault) {
 	if path, found := endless(exact); found {
 		return nil, []fault{{path: path, message: "refers back to itself without going into a property or an item", fix: "such a schema can never be checked: remove the circle"}}
 	}
-	return &schema{exact: exact, quick: ruleOf(exact, map[*jsonschema.Schema]*rule{})}, nil
+	root, _ := doc.(map[string]any)
+	return &schema{
+		exact: exact, quick: ruleOf(exact, map[*jsonschema.Schema]*rule{}),
+		headers: outline.headers, object: root["type"] == "object",
+	}, nil
+}
+
+// warm compiles many schemas at once, on all processors. What is wrong with them is
+// found again, and reported, where they are used.
+func (c *Schemas) warm(ctx context.Context, texts []json.RawMessage) {
+	if len(texts) < 64 {
+		return
+	}
+	var next atomic.Int64
+	var work sync.WaitGroup
+	for range runtime.GOMAXPROCS(0) {
+		work.Go(func() {
+			for ctx.Err() == nil {
+				i := int(next.Add(1)) - 1
+				if i >= len(texts) {
+					return
+				}
+				_, _ = c.compile(compact(texts[i]))
+			}
+		})
+	}
+	work.Wait()
 }
 
 // nothing is a loader that refuses every URL and every file: a schema that reads

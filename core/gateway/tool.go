@@ -38,7 +38,9 @@ func (h *handler) callTool(ctx context.Context, call *core.Call, t *tool) (*core
 		return nil, err
 	}
 	if faults := t.input.check(call.Values, true); faults != nil {
-		return core.ErrorResult(lines("The arguments do not fit the input schema of "+call.Tool+":", faults)), nil
+		mismatch := core.ErrorResult(lines("The arguments do not fit the input schema of "+call.Tool+":", faults))
+		mismatch.Mismatch = true
+		return mismatch, nil
 	}
 	result, err := h.invoke(ctx, call, &t.chain, t.timeout)
 	if err != nil {

@@ -139,6 +139,10 @@ func (w *wording) collect(err *jsonschema.ValidationError, list *[]fault) {
 	case *kind.MultipleOf:
 		add(w.is(w.at(err.InstanceLocation))+"not a multiple of "+number(k.Want), "")
 	case *kind.Format:
+		if k.Want == "regex" {
+			add(w.is(k.Got)+"not a pattern", "patterns are RE2: there is no lookahead, lookbehind or backreference")
+			return
+		}
 		add(w.is(k.Got)+"not of the format "+k.Want, "")
 	default:
 		if len(err.Causes) > 0 {

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"runtime/debug"
+	"slices"
 	"strconv"
 	"sync"
 
@@ -32,6 +33,10 @@ func (e *Endpoint) batch(ctx context.Context, r *Request, sink Sink, rev *revisi
 		return
 	}
 	r.Seen.RPC = "batch"
+	if slices.ContainsFunc(list, func(p part) bool { return p.m.claim() }) {
+		e.refuse(r, sink, latestEnvelope, nil, invalidRequest("a message with an envelope must not stand in a batch"))
+		return
+	}
 	s, f := e.session(ctx, r)
 	if f != nil {
 		e.refuse(r, sink, nil, nil, f)
@@ -69,13 +74,8 @@ func (e *Endpoint) parseBatch(body []byte) ([]part, *fault) {
 	case len(list) == 0:
 		return nil, invalidRequest("a batch holds at least one message")
 	}
-	for _, p := range list {
-		switch {
-		case p.m.claim():
-			return nil, invalidRequest("a message with an envelope must not stand in a batch")
-		case p.m.method == "initialize":
-			return nil, invalidRequest("initialize must not stand in a batch")
-		}
+	if slices.ContainsFunc(list, func(p part) bool { return p.m.method == "initialize" }) {
+		return nil, invalidRequest("initialize must not stand in a batch")
 	}
 	return list, nil
 }

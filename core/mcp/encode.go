@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"strconv"
+	"strings"
 
 	"github.com/sallyport/sallyport/core"
 	"github.com/sallyport/sallyport/core/wire"
@@ -222,7 +223,8 @@ func appendRawBlock(dst []byte, block json.RawMessage, rev *revision) []byte {
 		case "mimeType":
 			mimeType, _ = text(v)
 		case "data":
-			size = base64.StdEncoding.DecodedLen(len(v) - 2)
+			encoded, _ := text(v)
+			size = base64.RawStdEncoding.DecodedLen(len(strings.TrimRight(encoded, "=")))
 		}
 		return nil
 	})

@@ -129,7 +129,7 @@ func (e *Endpoint) streamable(ctx context.Context, r *Request, sink Sink) {
 	named, present, f := once(r.Header, headerRevision)
 	rev := byName(named)
 	if f != nil {
-		e.refuse(r, sink, rev, nil, f)
+		e.refuse(r, sink, byName(r.Header.Get(headerRevision)), nil, f)
 		return
 	}
 	switch r.Method {

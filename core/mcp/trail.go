@@ -57,7 +57,11 @@ func (t *trail) send(message []byte) {
 		t.unseen = message
 	}
 	t.seq++
-	frame := AppendEvent(nil, Event{ID: t.eventID(t.seq), Data: message})
+	e := Event{Data: message}
+	if t.owner.revision().Resume {
+		e.ID = t.eventID(t.seq)
+	}
+	frame := AppendEvent(nil, e)
 	t.owner.keep(t, t.seq, frame)
 	t.sendLive(frame)
 }

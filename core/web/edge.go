@@ -72,7 +72,7 @@ func New(o Options) (*Edge, error) {
 	e := &Edge{
 		servers: o.Servers, endpoint: o.Endpoint, gate: newGate(o.Hosts, o.Origins), proxies: o.TrustedProxies,
 		ready: o.Ready, metrics: o.Metrics, observer: o.Observer, log: o.Log, now: o.Now, limits: o.Limits, times: o.Drain,
-		authenticated: o.Authenticated, retryAfter: strconv.Itoa(o.Limits.RetryAfter), idPrefix: fmt.Sprintf("%x-", seed[8:]),
+		authenticated: o.Authenticated, retryAfter: strconv.Itoa(o.Limits.RetryAfter), idPrefix: fmt.Sprintf("%x-", seed[8:14]),
 		conns: make(map[uint64]*conn), detached: make(map[uint64]*conn), perIP: make(map[netip.Addr]int),
 	}
 	e.hub = newHub(e, binary.LittleEndian.Uint64(seed[:8]))
@@ -146,9 +146,13 @@ func (e *Edge) panicked(doing string, fault any) {
 
 // requestID returns a name for one request: random for the process, then a number.
 func (e *Edge) requestID() string {
-	var b [32]byte
-	id := append(b[:0], e.idPrefix...)
-	return string(strconv.AppendUint(id, e.ids.Add(1), 36))
+	const digits = "0123456789abcdef"
+	var b [21]byte
+	copy(b[:13], e.idPrefix)
+	for n, i := e.ids.Add(1), len(b)-1; i >= 13; i, n = i-1, n>>4 {
+		b[i] = digits[n&15]
+	}
+	return string(b[:])
 }
 
 // expect answers a client that asks before it sends a body (RFC 9110, section

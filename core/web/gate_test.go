@@ -54,7 +54,7 @@ func TestHostAndOrigin(t *testing.T) {
 				method = "POST"
 			}
 			got := r.raw(strings.Replace(request(method, path, "{}"), "$HOST", h.host, 1))
-			if refused := got.StatusCode == 403; refused == h.ok {
+			if refused := got.StatusCode == 403 || got.StatusCode == 400; refused == h.ok {
 				t.Errorf("Host %q on %s: status %d, want allowed %v", h.host, path, got.StatusCode, h.ok)
 			}
 		}
@@ -172,9 +172,6 @@ func TestRoutes(t *testing.T) {
 		{"POST", "/shop/sse", allowSSE}, {"DELETE", "/shop/sse", allowSSE}, {"GET", "/shop/message", allowMessage}, {"POST", "/healthz", allowRead},
 	} {
 		got := r.raw(request(row.method, row.path, ""))
-		if row.method == "HEAD" {
-			continue // its answer has no body that could be read here
-		}
 		if got.StatusCode != 405 || got.Header.Get("Allow") != row.allow {
 			t.Errorf("%s %s: %d Allow %q, want 405 %q", row.method, row.path, got.StatusCode, got.Header.Get("Allow"), row.allow)
 		}

@@ -82,7 +82,7 @@ func TestHeads(t *testing.T) {
 		{"HTTP/1.2", "POST /shop/mcp HTTP/1.2\r\nHost: $HOST\r\nContent-Length: 2\r\n\r\n{}", 505, true},
 		{"http/1.1", "POST /shop/mcp http/1.1\r\nHost: $HOST\r\nContent-Length: 2\r\n\r\n{}", 400, true},
 		{"no version", "GET /healthz\r\nHost: $HOST\r\n\r\n", 400, true},
-		{"HTTP/2 preface", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 505, true},
+		{"HTTP/2 preface", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 400, true},
 		{"TLS hello", "\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n", 400, true},
 		{"method with a colon", "PO:ST /shop/mcp HTTP/1.1\r\nHost: $HOST\r\n\r\n", 400, true},
 		{"header too long", "GET /healthz HTTP/1.1\r\nHost: $HOST\r\nX: " + long + "\r\n\r\n", 431, true},
@@ -104,7 +104,7 @@ func TestHeads(t *testing.T) {
 	}
 	for _, row := range rows {
 		t.Run(row.name, func(t *testing.T) {
-			got := r.raw(row.raw)
+			got := r.rawClosed(row.raw)
 			if got.StatusCode != row.status || got.closed != row.closed {
 				t.Errorf("status %d closed %v, want %d %v; body %s", got.StatusCode, got.closed, row.status, row.closed, got.body)
 			}

@@ -201,9 +201,23 @@ func (r *rig) raw(text string) reply {
 	r.t.Helper()
 	c := r.dial()
 	defer c.Close()
+	r.send(c, text)
+	return readReply(r.t, bufio.NewReader(c), text[:max(strings.IndexByte(text, ' '), 0)])
+}
+
+func (r *rig) send(c net.Conn, text string) {
+	r.t.Helper()
 	if _, err := io.WriteString(c, strings.ReplaceAll(text, "$HOST", r.addr)); err != nil {
 		r.t.Fatal(err)
 	}
+}
+
+// rawClosed is raw that also sees whether the connection is closed then.
+func (r *rig) rawClosed(text string) reply {
+	r.t.Helper()
+	c := r.dial()
+	defer c.Close()
+	r.send(c, text)
 	in := bufio.NewReader(c)
 	got := readReply(r.t, in, "GET")
 	_ = c.SetReadDeadline(time.Now().Add(50 * time.Millisecond))
