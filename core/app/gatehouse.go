@@ -76,7 +76,7 @@ func (h *gatehouse) openEdge() error {
 	endpoint := mcp.New(mcp.Options{Sessions: h.sessions, Sealer: sealer, Observer: h.telemetry, Log: h.log, Now: time.Now})
 	l := h.settings.Limits
 	h.edge, err = web.New(web.Options{
-		Servers: h.gateway, Endpoint: endpoint,
+		Servers: h.telemetry.Traced(h.gateway), Endpoint: endpoint,
 		Hosts: h.settings.AllowedHosts, Origins: h.settings.AllowedOrigins, TrustedProxies: h.settings.TrustedProxies,
 		Ready: h.state.readiness, Metrics: h.metrics, Observer: h.telemetry, Log: h.log,
 		Limits: web.Limits{
@@ -101,8 +101,17 @@ func (h *gatehouse) keyring() (*session.Keyring, error) {
 			Fix: "name a directory that the gateway may write with --data DIR, or keep nothing with --data ''",
 		}
 	}
+	if time.Since(ring.Made()) > keyAge {
+		if err := ring.Rotate(); err != nil {
+			return nil, fmt.Errorf("rotate the keys in %s: %w", h.settings.Data, err)
+		}
+	}
 	return ring, nil
 }
+
+// keyAge is the age at which a start makes a new key; the old one still opens what
+// it sealed until that has expired.
+const keyAge = 30 * 24 * time.Hour
 
 func (h *gatehouse) metrics() (body []byte, contentType string) {
 	body, contentType, err := h.telemetry.Metrics()

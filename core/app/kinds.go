@@ -5,6 +5,7 @@ import (
 	"github.com/sallyport/sallyport/core/fixture"
 	"github.com/sallyport/sallyport/core/gateway"
 	"github.com/sallyport/sallyport/core/invokers"
+	"github.com/sallyport/sallyport/core/transformers"
 )
 
 // kinds lists every kind that a document may name. A new kind is one line here.
@@ -15,6 +16,10 @@ func kinds() gateway.Kinds {
 			invokers.Echo,
 		},
 		Transformers: []core.Kind[core.Transformer]{
+			transformers.JQ,
+			transformers.Truncate,
+			transformers.Template,
+			transformers.Redact,
 		},
 	}
 }

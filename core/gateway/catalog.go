@@ -1,7 +1,6 @@
 package gateway
 
 import (
-	"fmt"
 	"log/slog"
 	"os"
 	"runtime/debug"
@@ -132,7 +131,7 @@ func (c *Catalog) shut() {
 func shutOne(log *slog.Logger, one closer) {
 	defer func() {
 		if r := recover(); r != nil {
-			log.Error("panic while closing", "part", one.name, "panic", fmt.Sprint(r), "stack", string(debug.Stack()))
+			log.Error("panic while closing", "part", one.name, "panic", panicText(r), "stack", string(debug.Stack()))
 		}
 	}()
 	if err := one.close(); err != nil {

@@ -39,6 +39,10 @@ type schema struct {
 	quick   *rule
 	headers []core.HeaderParam // from x-mcp-header
 	object  bool               // the root has type object, and no other
+
+	// anyObject: the schema asks for nothing but an object, so a value need not be
+	// decoded to know that it fits.
+	anyObject bool
 }
 
 // fault is a mistake in a schema, or in a value that does not fit one.
@@ -145,8 +149,19 @@ func compileSchema(raw json.RawMessage) (s *schema, faults []fault) {
 	root, _ := doc.(map[string]any)
 	return &schema{
 		exact: exact, quick: ruleOf(exact, map[*jsonschema.Schema]*rule{}),
-		headers: outline.headers, object: root["type"] == "object",
+		headers: outline.headers, object: root["type"] == "object", anyObject: asksOnlyForObject(root),
 	}, nil
+}
+
+func asksOnlyForObject(root map[string]any) bool {
+	for keyword := range root {
+		switch keyword {
+		case "type", "$schema", "$comment", "title", "description", "default", "examples", "deprecated", "readOnly":
+		default:
+			return false
+		}
+	}
+	return root["type"] == "object"
 }
 
 // warm compiles many schemas at once, on all processors. What is wrong with them is

@@ -2,9 +2,12 @@ package gateway
 
 import (
 	"encoding/json"
+	"os"
+	"path/filepath"
 	"strconv"
 	"testing"
 
+	"github.com/santhosh-tekuri/jsonschema/v6"
 	"pgregory.net/rapid"
 
 	"github.com/sallyport/sallyport/core/wire"
@@ -38,6 +41,7 @@ func TestQuickAgreesWithExact(t *testing.T) {
 			}
 		}
 	})
+	t.Logf("%d of %d answers were sure", sure, all)
 	if sure*2 < all {
 		t.Errorf("the quick rules knew only %d of %d answers", sure, all)
 	}
@@ -196,9 +200,31 @@ func TestDrafts(t *testing.T) {
 	}
 }
 
-// The loader is what keeps $ref from reading files: without it the library opens
-// them (dependencies.md section 3). This is the test of the test.
+// The loader is what keeps $ref from reading files: the library alone opens them,
+// which the second half shows (dependencies.md section 3).
 func TestLoaderRefuses(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "other.json")
+	if err := os.WriteFile(file, []byte(`{"type":"string"}`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	doc := map[string]any{"$ref": "file://" + file}
+	compile := func(defend bool) error {
+		c := jsonschema.NewCompiler()
+		if defend {
+			c.UseLoader(nothing{})
+		}
+		if err := c.AddResource(schemaURL, doc); err != nil {
+			t.Fatal(err)
+		}
+		_, err := c.Compile(schemaURL)
+		return err
+	}
+	if compile(true) == nil {
+		t.Error("a file was read")
+	}
+	if err := compile(false); err != nil {
+		t.Errorf("without the loader nothing is read either, so this test proves nothing: %v", err)
+	}
 	for _, url := range []string{"file:///etc/hostname", "https://example.com/x", "sallyport:///other"} {
 		if _, err := (nothing{}).Load(url); err == nil {
 			t.Errorf("%s was loaded", url)

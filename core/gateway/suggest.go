@@ -36,7 +36,7 @@ func nearest(name string, known []string) string {
 			continue
 		}
 		d := distance(strings.ToLower(name), strings.ToLower(one))
-		if d <= max(1, min(len(name), len(one))/3) && (best == "" || d < bestDistance) {
+		if d <= min(3, max(len(name), len(one))/3) && (best == "" || d < bestDistance) {
 			best, bestDistance = one, d
 		}
 	}

@@ -25,9 +25,11 @@ func (h *handler) CallTool(ctx context.Context, call *core.Call) (*core.Result, 
 	}
 	result, err := h.callTool(ctx, call, t)
 	how := outcome(result, err)
-	if e := (*core.Error)(nil); errors.As(err, &e) && e.Code == core.CodeTimeout {
-		// The model can mend it by asking for less, so it is told.
-		result, err = core.ErrorResult(fmt.Sprintf("The tool %s did not answer in time: %s. Ask for less at once, or try again later.", call.Tool, e.Message)), nil
+	if err != nil {
+		if e := core.AsError(err); e.Code == core.CodeTimeout {
+			// The model can mend it by asking for less, so it is told.
+			result, err = core.ErrorResult(fmt.Sprintf("The tool %s did not answer in time: %s. Ask for less at once, or try again later.", call.Tool, e.Message)), nil
+		}
 	}
 	h.record(call, "tool", call.Tool, how, began)
 	return result, err
@@ -58,6 +60,8 @@ func (h *handler) checkOutput(call *core.Call, t *tool, result *core.Result) *co
 	var faults []fault
 	if len(result.Structured) == 0 {
 		faults = []fault{{message: "structuredContent is missing"}}
+	} else if t.output.anyObject && wire.IsObject(result.Structured) {
+		return result
 	} else if value, err := wire.Decode(result.Structured); err != nil {
 		faults = []fault{{message: "is not JSON"}}
 	} else {

@@ -321,6 +321,10 @@ func TestOutputSchema(t *testing.T) {
 		if strings.Contains(textOf(r)+log.String(), "canary") {
 			t.Errorf("the value of an upstream is repeated: %s %s", textOf(r), log.String())
 		}
+		any := find(t, publish(t, o, oneTool(core.ToolConfig{Name: "t", OutputSchema: raw(`{"type":"object","title":"any"}`), Invoker: echoes(one.config)})), "shop")
+		if r := callTool(t, any, "t", "{}"); r.IsError != (strings.Contains(one.want, "missing") || strings.Contains(one.want, "array") || one.want == "it said no") {
+			t.Errorf("any object, %s: %+v", one.config, r)
+		}
 		if one.want != "" && one.want != "it said no" && !strings.Contains(log.String(), "does not fit the output schema") {
 			t.Errorf("%s: not logged", one.config)
 		}

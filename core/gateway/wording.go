@@ -95,7 +95,7 @@ func (w *wording) collect(err *jsonschema.ValidationError, list *[]fault) {
 				break
 			}
 		}
-		*list = append(*list, fault{path: path + "/" + escape(clip(k.Property)), message: "has a name that is not allowed" + why})
+		*list = append(*list, fault{path: w.owner(k.Property, len(err.InstanceLocation)) + "/" + escape(clip(k.Property)), message: "has a name that is not allowed" + why})
 	case *kind.Dependency:
 		for _, name := range k.Missing {
 			*list = append(*list, fault{path: path + "/" + escape(name), message: "is required beside " + quoted(k.Prop)})
@@ -153,6 +153,37 @@ func (w *wording) collect(err *jsonschema.ValidationError, list *[]fault) {
 		}
 		add("does not fit the schema", "")
 	}
+}
+
+// owner finds the object at this depth that has a member of this name. The library
+// reports a bad name at a place that later members overwrite (jsonschema v6.0.3,
+// validator.go: InstanceLocation is not cloned for propertyNames); its depth is
+// right. Where several objects have such a member, the first is named.
+func (w *wording) owner(name string, depth int) string {
+	var find func(value any, path string, depth int) (string, bool)
+	find = func(value any, path string, depth int) (string, bool) {
+		switch v := value.(type) {
+		case map[string]any:
+			if depth == 0 {
+				_, has := v[name]
+				return path, has
+			}
+			for _, key := range sortedKeys(v) {
+				if p, found := find(v[key], path+"/"+escape(clip(key)), depth-1); found {
+					return p, true
+				}
+			}
+		case []any:
+			for i := 0; depth > 0 && i < len(v); i++ {
+				if p, found := find(v[i], path+"/"+strconv.Itoa(i), depth-1); found {
+					return p, true
+				}
+			}
+		}
+		return "", false
+	}
+	path, _ := find(w.value, "", depth)
+	return path
 }
 
 // alternatives reports anyOf and oneOf by the alternative that came nearest: a

@@ -5,6 +5,8 @@ import (
 	"context"
 	"fmt"
 	"runtime"
+	"strconv"
+	"strings"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
@@ -18,30 +20,26 @@ import (
 	"github.com/sallyport/sallyport/core"
 )
 
+// namespace begins the name of every metric of ours.
+const namespace = "sallyport"
+
 // seconds are the bounds of duration histograms: an MCP call takes from a
 // fraction of a millisecond to minutes.
-var seconds = []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60}
+var seconds = [...]float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60}
 
-// families are the instruments, and the sets of labels that were met.
+// families are the instruments: those of a call count for themselves, the rare ones
+// are OpenTelemetry's.
 type families struct {
 	meter api.Meter
 
-	calls        api.Int64Counter
-	callTime     api.Float64Histogram
-	requests     api.Int64Counter
-	requestTime  api.Float64Histogram
-	sent         api.Int64Counter
-	upstream     api.Int64Counter
-	upstreamTime api.Float64Histogram
-	reloads      api.Int64Counter
-	reloadTime   api.Float64Histogram
-	reloadState  api.Int64Gauge
-	problems     api.Int64Gauge
+	reloads     api.Int64Counter
+	reloadTime  api.Float64Histogram
+	reloadState api.Int64Gauge
+	problems    api.Int64Gauge
 
-	callSets, callTimes         series[callLabels]
-	requestSets, requestTimes   series[requestLabels]
-	upstreamSets, upstreamTimes series[upstreamLabels]
-	reloadSets                  series[bool]
+	calls    *series[callLabels]
+	requests *series[requestLabels]
+	upstream *series[upstreamLabels]
 }
 
 func (t *Telemetry) startMetrics(o Options) error {
@@ -56,7 +54,7 @@ func (t *Telemetry) startMetrics(o Options) error {
 	}
 	reader, err := exporter.New(
 		exporter.WithRegisterer(t.registry),
-		exporter.WithNamespace("sallyport"),
+		exporter.WithNamespace(namespace),
 		exporter.WithoutScopeInfo(),
 		exporter.WithoutTargetInfo(),
 	)
@@ -70,6 +68,22 @@ func (t *Telemetry) startMetrics(o Options) error {
 	t.families.meter = t.meters.Meter("sallyport")
 	if err := t.families.make(); err != nil {
 		return err
+	}
+	f := &t.families
+	f.calls = newSeries("calls_total", "Calls of tools, prompts and resources, by outcome.",
+		"call_duration_seconds", "Time of a call, from its arguments to its result.",
+		[]string{"server", "kind", "name", "revision", "outcome"}, 3, callLabels.values, callLabels.rest)
+	f.requests = newSeries("http_requests_total", "HTTP requests at the edge, by status.",
+		"http_request_duration_seconds", "Time of an HTTP request; of a stream, until it ended.",
+		[]string{"route", "rpc", "streamed", "server", "method", "status"}, 3, requestLabels.values, requestLabels.rest)
+	f.requests.bytes = prometheus.NewDesc(namespace+"_http_response_bytes_total", "Bytes of response bodies.", []string{"route", "rpc", "streamed"}, nil)
+	f.upstream = newSeries("upstream_requests_total", "Exchanges with upstreams, by outcome; attempt says which try it was.",
+		"upstream_request_duration_seconds", "Time of an exchange with an upstream.",
+		[]string{"connection", "outcome", "method", "status", "attempt", "reused"}, 2, upstreamLabels.values, upstreamLabels.rest)
+	for _, c := range []prometheus.Collector{f.calls, f.requests, f.upstream} {
+		if err := t.registry.Register(c); err != nil {
+			return err
+		}
 	}
 	build, err := t.families.meter.Int64Gauge("build_info", api.WithDescription("Always 1; the labels say what runs."))
 	if err != nil {
@@ -92,7 +106,7 @@ func (f *families) make() error {
 		return c
 	}
 	duration := func(name, help string) api.Float64Histogram {
-		h, err := m.Float64Histogram(name, api.WithDescription(help), api.WithUnit("s"), api.WithExplicitBucketBoundaries(seconds...))
+		h, err := m.Float64Histogram(name, api.WithDescription(help), api.WithUnit("s"), api.WithExplicitBucketBoundaries(seconds[:]...))
 		first = firstOf(first, err)
 		return h
 	}
@@ -101,13 +115,6 @@ func (f *families) make() error {
 		first = firstOf(first, err)
 		return g
 	}
-	f.calls = counter("calls", "Calls of tools, prompts and resources, by outcome.")
-	f.callTime = duration("call.duration", "Time of a call, from its arguments to its result.")
-	f.requests = counter("http.requests", "HTTP requests at the edge, by status.")
-	f.requestTime = duration("http.request.duration", "Time of an HTTP request; of a stream, until it ended.")
-	f.sent = counter("http.response.bytes", "Bytes of response bodies.")
-	f.upstream = counter("upstream.requests", "Exchanges with upstreams, by outcome; attempt says which try it was.")
-	f.upstreamTime = duration("upstream.request.duration", "Time of an exchange with an upstream.")
 	f.reloads = counter("reloads", "Attempts to apply changed documents.")
 	f.reloadTime = duration("reload.duration", "Time of a reload.")
 	f.reloadState = gauge("reload.last.ok", "1 when what was read last is what is served, else 0.")
@@ -140,9 +147,9 @@ func (t *Telemetry) Metrics() (body []byte, contentType string, err error) {
 }
 
 // Gauge registers a value that is read when metrics are scraped. name is in
-// snake case, without the prefix sallyport_.
+// snake case; the prefix sallyport_ is added where it is missing.
 func (t *Telemetry) Gauge(name, help string, read func() int64) {
-	_, err := t.families.meter.Int64ObservableGauge(name, api.WithDescription(help),
+	_, err := t.families.meter.Int64ObservableGauge(strings.TrimPrefix(name, namespace+"_"), api.WithDescription(help),
 		api.WithInt64Callback(func(_ context.Context, o api.Int64Observer) error {
 			o.Observe(read())
 			return nil
@@ -156,28 +163,16 @@ type callLabels struct{ server, kind, name, revision, outcome string }
 
 // Called counts a call.
 func (t *Telemetry) Called(e core.CallEvent) {
-	f := &t.families
-	ctx := context.Background()
-	full := callLabels{e.Server, e.Kind, e.Name, known(t.accepted, e.Revision), e.Outcome}
-	f.calls.Add(ctx, 1, f.callSets.get(full, callLabels.full).add...)
-	short := callLabels{server: e.Server, kind: e.Kind, name: e.Name}
-	f.callTime.Record(ctx, e.Duration.Seconds(), f.callTimes.get(short, callLabels.short).record...)
+	t.families.calls.add(callLabels{e.Server, e.Kind, e.Name, known(t.accepted, e.Revision), e.Outcome}, e.Duration)
 }
 
-func (l callLabels) full(rest bool) []attribute.KeyValue {
-	if rest {
-		l.revision = other
-	}
-	return append(l.short(rest), attribute.String("revision", l.revision), attribute.String("outcome", l.outcome))
+func (l callLabels) values() []string {
+	return []string{l.server, l.kind, l.name, l.revision, l.outcome}
 }
 
-func (l callLabels) short(rest bool) []attribute.KeyValue {
-	if rest {
-		l.name, l.server = other, other
-	}
-	return []attribute.KeyValue{
-		attribute.String("server", l.server), attribute.String("kind", l.kind), attribute.String("name", l.name),
-	}
+func (l callLabels) rest() callLabels {
+	l.server, l.name, l.revision = other, other, other
+	return l
 }
 
 type requestLabels struct {
@@ -188,36 +183,21 @@ type requestLabels struct {
 
 // Requested counts a request and writes its log line.
 func (t *Telemetry) Requested(e core.RequestEvent) {
-	f := &t.families
-	ctx := context.Background()
 	rpc := known(methods, e.RPC)
-	full := requestLabels{e.Server, known(verbs, e.Method), e.Route, rpc, e.Status, e.Streamed}
-	set := f.requestSets.get(full, requestLabels.full)
-	f.requests.Add(ctx, 1, set.add...)
-	short := requestLabels{route: e.Route, rpc: rpc, streamed: e.Streamed}
-	set = f.requestTimes.get(short, requestLabels.short)
-	f.requestTime.Record(ctx, e.Duration.Seconds(), set.record...)
-	f.sent.Add(ctx, int64(e.Bytes), set.add...)
+	one := t.families.requests.add(requestLabels{e.Server, known(verbs, e.Method), e.Route, rpc, e.Status, e.Streamed}, e.Duration)
+	one.bytes.Add(int64(e.Bytes))
 	if t.requests {
-		t.logRequest(ctx, e, rpc)
+		t.logRequest(context.Background(), e, rpc)
 	}
 }
 
-func (l requestLabels) full(rest bool) []attribute.KeyValue {
-	if rest {
-		l.server, l.route = other, other
-	}
-	return append(l.short(rest),
-		attribute.String("server", l.server), attribute.String("method", l.method), attribute.Int("status", l.status))
+func (l requestLabels) values() []string {
+	return []string{l.route, l.rpc, strconv.FormatBool(l.streamed), l.server, l.method, strconv.Itoa(l.status)}
 }
 
-func (l requestLabels) short(rest bool) []attribute.KeyValue {
-	if rest {
-		l.route = other
-	}
-	return []attribute.KeyValue{
-		attribute.String("route", l.route), attribute.String("rpc", l.rpc), attribute.Bool("streamed", l.streamed),
-	}
+func (l requestLabels) rest() requestLabels {
+	l.server, l.route = other, other
+	return l
 }
 
 type upstreamLabels struct {
@@ -228,35 +208,23 @@ type upstreamLabels struct {
 
 // Sent counts an exchange with an upstream.
 func (t *Telemetry) Sent(e core.UpstreamEvent) {
-	f := &t.families
-	ctx := context.Background()
-	method := known(verbs, e.Method)
-	full := upstreamLabels{e.Connection, method, e.Outcome, e.Status, min(e.Attempt, 5), e.Reused}
-	f.upstream.Add(ctx, 1, f.upstreamSets.get(full, upstreamLabels.full).add...)
-	short := upstreamLabels{connection: e.Connection, outcome: e.Outcome}
-	f.upstreamTime.Record(ctx, e.Duration.Seconds(), f.upstreamTimes.get(short, upstreamLabels.short).record...)
+	t.families.upstream.add(upstreamLabels{e.Connection, known(verbs, e.Method), e.Outcome, e.Status, min(e.Attempt, 5), e.Reused}, e.Duration)
 }
 
-func (l upstreamLabels) full(rest bool) []attribute.KeyValue {
-	return append(l.short(rest),
-		attribute.String("method", l.method), attribute.Int("status", l.status),
-		attribute.Int("attempt", l.attempt), attribute.Bool("reused", l.reused))
+func (l upstreamLabels) values() []string {
+	return []string{l.connection, l.outcome, l.method, strconv.Itoa(l.status), strconv.Itoa(l.attempt), strconv.FormatBool(l.reused)}
 }
 
-func (l upstreamLabels) short(rest bool) []attribute.KeyValue {
-	if rest {
-		l.connection = other
-	}
-	return []attribute.KeyValue{attribute.String("connection", l.connection), attribute.String("outcome", l.outcome)}
+func (l upstreamLabels) rest() upstreamLabels {
+	l.connection = other
+	return l
 }
 
 // Reloaded counts a reload and logs it.
 func (t *Telemetry) Reloaded(e core.ReloadEvent) {
 	f := &t.families
 	ctx := context.Background()
-	f.reloads.Add(ctx, 1, f.reloadSets.get(e.OK, func(ok, _ bool) []attribute.KeyValue {
-		return []attribute.KeyValue{attribute.Bool("ok", ok)}
-	}).add...)
+	f.reloads.Add(ctx, 1, api.WithAttributes(attribute.Bool("ok", e.OK)))
 	f.reloadTime.Record(ctx, e.Duration.Seconds())
 	f.problems.Record(ctx, int64(e.Problems))
 	var ok int64

@@ -2,67 +2,144 @@ package telemetry
 
 import (
 	"maps"
+	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 
-	"go.opentelemetry.io/otel/attribute"
-	api "go.opentelemetry.io/otel/metric"
+	"github.com/prometheus/client_golang/prometheus"
 )
 
 const (
 	// maxSeries bounds the label sets of one family. What comes later is counted
-	// under the name "_other". OpenTelemetry's own bound is 2000.
+	// under the name "_other".
 	maxSeries = 1500
 	other     = "_other"
 )
 
-// series keeps the label sets of a family ready, so that an event costs a look
-// into a map and no allocation. Reading takes no lock; a new set copies the map.
+// series counts events by their labels. An event costs one look into a map and a
+// few atomic additions, and allocates nothing: the OpenTelemetry SDK takes some
+// 250 ns for each instrument, which is a tenth of a whole call for the seven that a
+// call touches. It is a prometheus.Collector beside the OpenTelemetry exporter, in
+// the same registry.
+//
+// Two families come of it: how many events had all labels, and how long those took
+// that agree in the first labels.
 type series[K comparable] struct {
-	known atomic.Pointer[map[K]*set]
-	mu    sync.Mutex
+	count, time, bytes *prometheus.Desc // bytes may be nil; time and bytes have the first labels
+	full               func(K) []string // values of all labels
+	rest               func(K) K        // k without whatever has no bound
+	first              int              // how many of the labels time has
+
+	sets atomic.Pointer[map[K]*set]
+
+	mu    sync.Mutex // making sets
+	times map[string]*times
 }
 
-// set is one set of labels, in the forms that the instruments take.
+// set is one set of labels with its count.
 type set struct {
-	add    []api.AddOption
-	record []api.RecordOption
+	labels []string
+	count  atomic.Int64
+	*times
 }
 
-// get returns the set of k. labels makes it; with rest true it must leave out
-// whatever has no bound.
-func (s *series[K]) get(k K, labels func(k K, rest bool) []attribute.KeyValue) *set {
-	if known := s.known.Load(); known != nil {
-		if found, ok := (*known)[k]; ok {
+// times is how long events took, and how many bytes they had.
+type times struct {
+	labels  []string
+	buckets [len(seconds) + 1]atomic.Uint64 // not cumulative; the last is above every bound
+	nanos   atomic.Int64
+	bytes   atomic.Int64
+}
+
+// newSeries makes a series. count and time are metric names; labels of time are the
+// first ones.
+func newSeries[K comparable](count, countHelp, time, timeHelp string, labels []string, first int, full func(K) []string, rest func(K) K) *series[K] {
+	return &series[K]{
+		count: prometheus.NewDesc(namespace+"_"+count, countHelp, labels, nil),
+		time:  prometheus.NewDesc(namespace+"_"+time, timeHelp, labels[:first], nil),
+		full:  full, rest: rest, first: first, times: map[string]*times{},
+	}
+}
+
+// add counts an event.
+func (s *series[K]) add(k K, took time.Duration) *set {
+	one := s.get(k)
+	one.count.Add(1)
+	one.nanos.Add(int64(took))
+	at := 0
+	for sec := took.Seconds(); at < len(seconds) && sec > seconds[at]; {
+		at++
+	}
+	one.buckets[at].Add(1)
+	return one
+}
+
+// get returns the set of k. Reading takes no lock; a new set copies the map.
+func (s *series[K]) get(k K) *set {
+	sets := s.sets.Load()
+	if sets != nil {
+		if found, ok := (*sets)[k]; ok {
 			return found
 		}
-		if len(*known) >= maxSeries {
-			return newSet(labels(k, true))
+		if len(*sets) >= maxSeries {
+			k = s.rest(k)
+			if found, ok := (*sets)[k]; ok {
+				return found
+			}
 		}
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	var next map[K]*set
-	if known := s.known.Load(); known != nil {
-		if found, ok := (*known)[k]; ok {
+	next := map[K]*set{}
+	if sets = s.sets.Load(); sets != nil {
+		if len(*sets) >= maxSeries {
+			k = s.rest(k)
+		}
+		if found, ok := (*sets)[k]; ok {
 			return found
 		}
-		if len(*known) >= maxSeries {
-			return newSet(labels(k, true))
-		}
-		next = maps.Clone(*known)
-	} else {
-		next = map[K]*set{}
+		next = maps.Clone(*sets)
 	}
-	one := newSet(labels(k, false))
+	one := &set{labels: s.full(k)}
+	short := one.labels[:s.first]
+	key := strings.Join(short, "\x00")
+	if one.times = s.times[key]; one.times == nil {
+		one.times = &times{labels: short}
+		s.times[key] = one.times
+	}
 	next[k] = one
-	s.known.Store(&next)
+	s.sets.Store(&next)
 	return one
 }
 
-func newSet(labels []attribute.KeyValue) *set {
-	option := api.WithAttributeSet(attribute.NewSet(labels...))
-	return &set{add: []api.AddOption{option}, record: []api.RecordOption{option}}
+// Describe says nothing: which label sets there are is not known before they come.
+func (s *series[K]) Describe(chan<- *prometheus.Desc) {}
+
+// Collect sends what was counted.
+func (s *series[K]) Collect(to chan<- prometheus.Metric) {
+	if sets := s.sets.Load(); sets != nil {
+		for _, one := range *sets {
+			to <- prometheus.MustNewConstMetric(s.count, prometheus.CounterValue, float64(one.count.Load()), one.labels...)
+		}
+	}
+	s.mu.Lock()
+	all := slices.Collect(maps.Values(s.times))
+	s.mu.Unlock()
+	for _, one := range all {
+		cumulative, total := make(map[float64]uint64, len(seconds)), uint64(0)
+		for i := range one.buckets {
+			total += one.buckets[i].Load()
+			if i < len(seconds) {
+				cumulative[seconds[i]] = total
+			}
+		}
+		to <- prometheus.MustNewConstHistogram(s.time, total, time.Duration(one.nanos.Load()).Seconds(), cumulative, one.labels...)
+		if s.bytes != nil {
+			to <- prometheus.MustNewConstMetric(s.bytes, prometheus.CounterValue, float64(one.bytes.Load()), one.labels...)
+		}
+	}
 }
 
 // known returns text when it is one of names, "" for "", and "_other" for what a

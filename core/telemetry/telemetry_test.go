@@ -102,6 +102,7 @@ func TestMetrics(t *testing.T) {
 	tel.Reloaded(core.ReloadEvent{OK: false, Problems: 3})
 	sessions := int64(7)
 	tel.Gauge("sessions", "Sessions in memory.", func() int64 { return sessions })
+	tel.Gauge("sallyport_streams", "Open streams.", func() int64 { return 5 })
 
 	found := samples(t, tel)
 	for name, want := range map[string]float64{
@@ -121,6 +122,7 @@ func TestMetrics(t *testing.T) {
 		`sallyport_reload_last_ok`:            0,
 		`sallyport_reload_last_problems`:      3,
 		`sallyport_sessions`:                  7,
+		`sallyport_streams`:                   5,
 	} {
 		if got, ok := found[name]; !ok || got < want-1e-9 || got > want+1e-9 {
 			t.Errorf("%s = %v (there: %t), want %v", name, got, ok, want)
@@ -279,7 +281,7 @@ func TestLogIsGathered(t *testing.T) {
 	big := strings.Repeat("x", 100)
 	tel2, log2 := start(t, Options{})
 	for range 2 * flushSize / 100 {
-		tel2.Logger().Info(big)
+		tel2.Logger().Info("line", "text", big)
 	}
 	if log2.writes() == 0 {
 		t.Error("a full buffer waits for the clock")
@@ -288,8 +290,8 @@ func TestLogIsGathered(t *testing.T) {
 
 // leaks logs a secret in every way that a careless line could.
 func leaks(log *slog.Logger, secret string) {
-	log.Info("a", "token", secret, "Authorization", "Bearer "+secret)
-	log.With("password", secret).Warn("b", slog.Group("upstream", "set-cookie", secret, "api_key", []byte(secret)))
+	log.Info("a", "token", secret, "Authorization", "Bearer "+secret)                                               //nolint:sloglint // careless, as said
+	log.With("password", secret).Warn("b", slog.Group("upstream", "set-cookie", secret, "api_key", []byte(secret))) //nolint:sloglint // careless, as said
 	log.Error("c", "credential", core.Secret(secret), "value", core.Secret(secret), "arguments", map[string]any{"q": secret})
 	log.Info("d", "config", struct{ Token core.Secret }{core.Secret(secret)})
 }
