@@ -106,7 +106,9 @@ func (p *pool) exchange(ctx context.Context, c *conn, m *message, first, rest []
 	keep := false
 	c.sent, c.got, c.later = 0, false, time.Time{}
 	stop := neverStarted
-	if ctx.Done() != nil {
+	if life, ok := ctx.(*core.Lifetime); ok {
+		stop = life.OnCancel(c.abort) // the deadline is the connection's already
+	} else if ctx.Done() != nil {
 		stop = context.AfterFunc(ctx, c.abort)
 	}
 	// Also on a panic of a callback. stop is false when abort has begun: its deadline

@@ -102,8 +102,8 @@ func (h *handler) prepare(call *core.Call, kind, name string) error {
 // invoke runs a chain within its time. What ran out of time is an *core.Error with
 // CodeTimeout, what the client gave up one with CodeCancelled.
 func (h *handler) invoke(parent context.Context, call *core.Call, c *chain, timeout time.Duration) (*core.Result, error) {
-	ctx, cancel := context.WithTimeout(parent, timeout)
-	defer cancel()
+	ctx := core.NewLifetime(parent, h.gateway.options.Now().Add(timeout))
+	defer ctx.Cancel(nil)
 	result, err := h.run(ctx, call, c.invoker)
 	if err == nil && len(result.InputRequests) == 0 {
 		for _, t := range c.transformers {
