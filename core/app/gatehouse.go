@@ -135,7 +135,8 @@ func (h *gatehouse) run(ctx context.Context, docs *documentSet, ready func(net.L
 			Message: "listen on " + h.settings.Listen, Err: err, Fix: "free the address, or name another with --listen HOST:PORT",
 		})
 	}
-	inner, stop := context.WithCancel(ctx)
+	// What the requests under way need outlives the signal: it ends after the drain.
+	inner, stop := context.WithCancel(context.WithoutCancel(ctx))
 	var work sync.WaitGroup
 	work.Go(func() { h.sessions.Run(inner) })
 	work.Go(func() { docs.watch(inner, h.log, func() { h.reload(inner, docs) }) })

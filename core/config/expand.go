@@ -20,7 +20,7 @@ const (
 	// referencePattern matches a text that holds a reference.
 	referencePattern = `(^|[^$])\$\{(env|file):`
 	// referringPattern matches a whole text whose references are well-formed.
-	referringPattern = `^([^$]|\$\$+\{|\$+[^${]|\$\{(env:[A-Za-z_][A-Za-z0-9_]*(:-([^${}]|\$+[^${}])*\$*)?|file:[^${}]+)\})*\$*$`
+	referringPattern = `^([^$]|\$\$+\{|\$+[^${]|\$\{(env:[A-Za-z_][A-Za-z0-9_]*(:-([^$}]|\$+[^${}])*\$*)?|file:(([^$}]|\$+[^${}])+\$*|\$+))\})*\$*$`
 )
 
 var (

@@ -17,17 +17,17 @@ func KindsPage(invokers []core.Kind[core.Invoker], transformers []core.Kind[core
 		"Keys marked with ↗ may hold [references](configuration.md#references) such as `${env:NAME}`.\n")
 	p.say("## Invokers\n")
 	for _, k := range invokers {
-		p.kind(drawnKind{k.Name, k.Summary, k.Schema, k.Example}, "invoker")
+		p.kind(drawnKind{k.Name, k.Summary, k.Schema, k.Example})
 	}
 	p.say("## Transformers\n")
 	for _, k := range transformers {
-		p.kind(drawnKind{k.Name, k.Summary, k.Schema, k.Example}, "transformer")
+		p.kind(drawnKind{k.Name, k.Summary, k.Schema, k.Example})
 	}
 	return p.end()
 }
 
 // kind describes one kind.
-func (p *page) kind(k drawnKind, role string) {
+func (p *page) kind(k drawnKind) {
 	p.say("### %s\n\n%s\n", k.name, k.summary)
 	if k.example != "" {
 		config := "  " + strings.ReplaceAll(strings.TrimSpace(k.example), "\n", "\n  ")

@@ -343,7 +343,8 @@ func each(n *node, at string) *node {
 
 // Small builders of nodes.
 
-func str(s string) *node         { return &node{sort: text, text: s} }
+func str(s string) *node { return &node{sort: text, text: s} }
+
 func num(f float64) *node        { return &node{sort: number, text: strconv.FormatFloat(f, 'f', -1, 64)} }
 func ref(name string) *node      { return tree("$ref", str("#/$defs/"+escape.Replace(name))) }
 func array(items ...*node) *node { return &node{sort: list, items: items} }

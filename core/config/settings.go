@@ -244,6 +244,10 @@ func Strange(environ []string, besides ...string) []core.Problem {
 	for _, knob := range Knobs() {
 		known = append(known, knob.Environment)
 	}
+	bare := make([]string, len(known))
+	for i, name := range known {
+		bare[i] = strings.TrimPrefix(name, prefix)
+	}
 	var problems []core.Problem
 	for _, variable := range environ {
 		name, _, _ := strings.Cut(variable, "=")
@@ -251,8 +255,8 @@ func Strange(environ []string, besides ...string) []core.Problem {
 			continue
 		}
 		p := core.Problem{Path: name, Message: "no setting has this variable", Fix: "see docs/settings.md", Warning: true}
-		if near := nearest(name, known); near != "" {
-			p.Fix = "did you mean " + near + "?"
+		if near := nearest(strings.TrimPrefix(name, prefix), bare); near != "" {
+			p.Fix = "did you mean " + prefix + near + "?"
 		}
 		problems = append(problems, p)
 	}

@@ -18,6 +18,7 @@ type Endpoint struct {
 	now      func() time.Time
 	limits   Limits
 
+	replays    replays
 	background sync.WaitGroup // calls of the 2024-11-05 transport
 
 	mu       sync.Mutex
@@ -31,13 +32,13 @@ type parked interface {
 	drain()
 }
 
-// New returns an Endpoint. Now is required in Options as well as Sessions and
-// Sealer: the wire reads no clock of its own.
+// New returns an Endpoint.
 func New(o Options) *Endpoint {
 	e := &Endpoint{
 		sessions: o.Sessions, sealer: o.Sealer, log: o.Log, now: o.Now,
 		limits: o.Limits.orDefault(), parked: map[parked]struct{}{},
 	}
+	e.replays.limit = e.limits.ReplayTotal
 	if e.log == nil {
 		e.log = slog.New(slog.DiscardHandler)
 	}
@@ -155,7 +156,7 @@ func (e *Endpoint) streamable(ctx context.Context, r *Request, sink Sink) {
 		return
 	}
 	m, f := parse(r.Body)
-	r.Seen.RPC = m.method
+	r.Seen.RPC = m.label()
 	switch {
 	case m.claim():
 		e.envelope(ctx, r, sink, m, f, named, present)

@@ -1,6 +1,7 @@
 package mcp
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -36,6 +37,7 @@ func (e *Endpoint) session(ctx context.Context, r *Request) (*Session, *fault) {
 	if s.claims.SSE {
 		return nil, unknownSession() // it lives on its own transport only
 	}
+	s.within(&e.replays)
 	r.Seen.Revision = s.revision().Name
 	return s, nil
 }
@@ -131,7 +133,7 @@ func (e *Endpoint) initialize(ctx context.Context, r *Request, sink Sink, m *mes
 		e.refuse(r, sink, rev, m.id, &fault{code: codeInternal, message: "no session: " + known.Public(), status: 503})
 		return
 	}
-	s.agree(rev, client)
+	s.agree(rev, memorable(client))
 	header := []core.Field{{Name: headerSession, Value: s.ID()}}
 	sink.Reply(200, typeJSON, header, appendWelcome(nil, m.id, rev, server))
 }
@@ -185,6 +187,20 @@ func sealable(c core.Client) core.Client {
 		Name: cut(c.Name, 64), Version: cut(c.Version, 32), Revision: c.Revision,
 		Capabilities: abilitiesOf(c.Capabilities).object(),
 	}
+}
+
+// memorable is the part of c that a session keeps: a copy, so that the body it
+// came in can go, and not more than a client has reason to say.
+func memorable(c core.Client) core.Client {
+	c.Info, c.Capabilities = bytes.Clone(c.Info), bytes.Clone(c.Capabilities)
+	if len(c.Info) > maxAbout {
+		c.Info = nil
+	}
+	if len(c.Capabilities) > maxAbout {
+		c.Capabilities = abilitiesOf(c.Capabilities).object()
+	}
+	c.Name, c.Version = cut(c.Name, 256), cut(c.Version, 256)
+	return c
 }
 
 func cut(s string, limit int) string {
@@ -270,7 +286,7 @@ func appendWelcome(dst []byte, id json.RawMessage, rev *revision, server *core.S
 	dst = wire.AppendString(dst, rev.Name)
 	dst = append(dst, `,"capabilities":`...)
 	dst = appendCapabilities(dst, rev, server.Offers)
-	dst = append(append(dst, `,"serverInfo":`...), identity(rev, server)...)
+	dst = append(append(dst, `,"serverInfo":`...), implementation(rev, server)...)
 	if server.Instructions != "" {
 		dst = wire.AppendString(append(dst, `,"instructions":`...), server.Instructions)
 	}
@@ -300,8 +316,8 @@ func appendCapabilities(dst []byte, rev *revision, o core.Offers) []byte {
 	return append(dst, '}')
 }
 
-// identity returns Implementation, as a server says it of itself.
-func identity(rev *revision, server *core.Server) []byte {
+// implementation returns Implementation, as a server says it of itself.
+func implementation(rev *revision, server *core.Server) []byte {
 	return server.Wire.Get(rev.Slot, func() []byte {
 		dst := wire.AppendString([]byte(`{"name":`), server.Name)
 		dst = wire.AppendString(append(dst, `,"version":`...), server.Version)

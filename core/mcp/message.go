@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 
 	"github.com/sallyport/sallyport/core/wire"
@@ -55,6 +56,21 @@ func (m *message) response() bool { return m.method == "" }
 
 // claim tells whether the message says its revision in its envelope.
 func (m *message) claim() bool { return m.p.m.revision != nil }
+
+// label names the message in logs and metrics, in words of ours only.
+func (m *message) label() string {
+	switch _, known := methods[m.method]; {
+	case known, m.method == "initialize", m.method == "subscriptions/listen":
+		return m.method
+	case m.method == "" && m.id != nil && (m.result != nil || m.fail != nil):
+		return "response"
+	case m.method == "":
+		return ""
+	case m.id == nil:
+		return "notification"
+	}
+	return "unknown"
+}
 
 // parse reads one message. With a fault it still returns what it understood, so
 // that the answer can carry the id.
@@ -116,7 +132,7 @@ func (m *message) check() *fault {
 	id := m.id
 	if m.id = nil; id != nil {
 		if !goodID(id) {
-			return invalidRequest("id must be a string or an integer")
+			return invalidRequest("id must be a string or an integer, of " + strconv.Itoa(maxID) + " bytes at most")
 		}
 		m.id = canonicalID(id)
 	}
@@ -231,14 +247,17 @@ func (m *meta) read(b json.RawMessage) *fault {
 	if err != nil {
 		return syntaxFault(err)
 	}
-	if m.progressToken != nil && !wire.IsString(m.progressToken) && !wire.IsNumber(m.progressToken) {
-		return invalidParams("params._meta.progressToken must be a string or a number")
+	if t := m.progressToken; t != nil && (len(t) > maxID || !wire.IsString(t) && !wire.IsNumber(t)) {
+		return invalidParams("params._meta.progressToken must be a string or a number, of " + strconv.Itoa(maxID) + " bytes at most")
 	}
 	return nil
 }
 
 // goodID tells whether an id is a string or an integer: never null, no fraction.
 func goodID(id json.RawMessage) bool {
+	if len(id) > maxID {
+		return false
+	}
 	if wire.IsString(id) {
 		return true
 	}

@@ -30,7 +30,7 @@ func (x *exchange) appendMeta(dst []byte, own json.RawMessage) []byte {
 		return raw(dst, "_meta", own)
 	}
 	dst = append(member(dst, "_meta"), `{"`+metaServer+`":`...)
-	dst = append(dst, identity(x.rev, x.r.Handler.Server())...)
+	dst = append(dst, implementation(x.rev, x.r.Handler.Server())...)
 	if own != nil {
 		_ = wire.Fields(own, func(name string, v json.RawMessage) error { // what is left of bad JSON is dropped
 			if name != metaServer {
@@ -75,24 +75,24 @@ func (x *exchange) cursor() (*string, error) {
 }
 
 func listTools(ctx context.Context, x *exchange, dst []byte) ([]byte, error) {
-	return list(ctx, x, dst, "tools", x.r.Handler.ListTools, toolWire)
+	return appendPage(ctx, x, dst, "tools", x.r.Handler.ListTools, toolWire)
 }
 
 func listPrompts(ctx context.Context, x *exchange, dst []byte) ([]byte, error) {
-	return list(ctx, x, dst, "prompts", x.r.Handler.ListPrompts, promptWire)
+	return appendPage(ctx, x, dst, "prompts", x.r.Handler.ListPrompts, promptWire)
 }
 
 func listResources(ctx context.Context, x *exchange, dst []byte) ([]byte, error) {
-	return list(ctx, x, dst, "resources", x.r.Handler.ListResources, resourceWire)
+	return appendPage(ctx, x, dst, "resources", x.r.Handler.ListResources, resourceWire)
 }
 
 func listTemplates(ctx context.Context, x *exchange, dst []byte) ([]byte, error) {
-	return list(ctx, x, dst, "resourceTemplates", x.r.Handler.ListTemplates, resourceWire)
+	return appendPage(ctx, x, dst, "resourceTemplates", x.r.Handler.ListTemplates, resourceWire)
 }
 
-// list appends one page. A page is encoded once per revision, hints and names
+// appendPage appends one page. A page is encoded once per revision, hints and names
 // included: it belongs to one server of one Catalog.
-func list[T any](ctx context.Context, x *exchange, dst []byte, key string,
+func appendPage[T any](ctx context.Context, x *exchange, dst []byte, key string,
 	read func(context.Context, core.Identity, *string) (*core.Page[T], error),
 	encode func(T, *revision) []byte,
 ) ([]byte, error) {

@@ -37,6 +37,7 @@ type revision struct {
 	// What a client can be asked.
 	Elicitation      bool
 	ElicitationModes bool // form and url are told apart
+	ElicitationID    bool // a request of mode url carries an elicitationId
 	SamplingTools    bool
 
 	ResourceNotFound int // the error code of resources/read for an unknown URI

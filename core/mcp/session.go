@@ -29,24 +29,26 @@ type Session struct {
 	limits Limits
 	ended  chan struct{} // closed by Close
 
-	mu          sync.Mutex
-	rev         *revision // nil before initialize on the 2024-11-05 transport
-	client      core.Client
-	level       string // the lowest log level to send
-	subscribed  map[string]struct{}
-	running     map[string]context.CancelCauseFunc // by id of the request
-	asked       map[string]chan answer             // by id of our request
-	lastAsk     int64
-	trails      map[string]*trail
-	made        int // trails made so far
-	standalone  *trail
-	ring        ring
-	sse         Stream // the stream of the 2024-11-05 transport
-	stop        func() // ends the watch on changes
-	watching    bool
-	closed      bool
-	onClose     func()
-	initialized bool
+	mu              sync.Mutex
+	rev             *revision // nil before initialize on the 2024-11-05 transport
+	client          core.Client
+	level           string // the lowest log level to send
+	subscribed      map[string]struct{}
+	subscribedBytes int
+	running         map[string]context.CancelCauseFunc // by id of the request
+	asked           map[string]chan answer             // by id of our request
+	lastAsk         int64
+	trails          map[string]*trail
+	made            int // trails made so far
+	standalone      *trail
+	ring            ring
+	replays         *replays // the bound on all rings; nil before the endpoint has seen the session
+	sse             Stream   // the stream of the 2024-11-05 transport
+	stop            func()   // ends the watch on changes
+	watching        bool
+	closed          bool
+	onClose         func()
+	initialized     bool
 }
 
 // answer is what a client said to a request of ours.
@@ -68,6 +70,25 @@ func NewSession(id string, c Claims, limits Limits) *Session {
 // ID returns what Mcp-Session-Id or ?sessionId says.
 func (s *Session) ID() string { return s.id }
 
+// Busy tells whether somebody is at the other end: a request runs, or a stream is
+// open. Such a session must not end for being idle.
+func (s *Session) Busy() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return false
+	}
+	if len(s.running) > 0 || s.sse != nil {
+		return true
+	}
+	for _, t := range s.trails {
+		if t.listening.Load() {
+			return true
+		}
+	}
+	return false
+}
+
 // Close ends the session: its calls are cancelled, its streams closed. Idempotent.
 func (s *Session) Close() {
 	s.mu.Lock()
@@ -79,9 +100,12 @@ func (s *Session) Close() {
 	close(s.ended)
 	running := slices.Collect(maps.Values(s.running))
 	trails := slices.Collect(maps.Values(s.trails))
-	stop, sse, onClose := s.stop, s.sse, s.onClose
+	stop, sse, onClose, all := s.stop, s.sse, s.onClose, s.replays
 	s.stop, s.sse, s.ring = nil, nil, ring{}
 	s.mu.Unlock()
+	if all != nil {
+		all.hold(s, 0)
+	}
 
 	for _, cancel := range running {
 		cancel(errEnded)
@@ -242,17 +266,24 @@ func (s *Session) subscribe(uri string) bool {
 	if s.subscribed == nil {
 		s.subscribed = map[string]struct{}{}
 	}
-	if _, had := s.subscribed[uri]; !had && len(s.subscribed) >= maxSubscriptions {
+	if _, had := s.subscribed[uri]; had {
+		return true
+	}
+	if len(s.subscribed) >= maxSubscriptions || s.subscribedBytes+len(uri) > maxSubscriptionBytes {
 		return false
 	}
 	s.subscribed[uri] = struct{}{}
+	s.subscribedBytes += len(uri)
 	return true
 }
 
 func (s *Session) unsubscribe(uri string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	delete(s.subscribed, uri)
+	if _, had := s.subscribed[uri]; had {
+		delete(s.subscribed, uri)
+		s.subscribedBytes -= len(uri)
+	}
 }
 
 // newTrail makes a stream that can be resumed. Its id holds the time, so that a
@@ -299,10 +330,17 @@ func (s *Session) alone(now time.Time) *trail {
 
 // keep puts an event where Last-Event-ID finds it.
 func (s *Session) keep(t *trail, seq int, frame []byte) {
+	bytes, all := s.put(t, seq, frame)
+	if all != nil {
+		all.hold(s, bytes)
+	}
+}
+
+func (s *Session) put(t *trail, seq int, frame []byte) (bytes int, all *replays) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed || s.rev == nil || !s.rev.Resume {
-		return
+		return 0, nil
 	}
 	before := len(s.ring.events)
 	evicted := s.ring.add(event{trail: t, seq: seq, frame: frame}, s.limits.Replay, s.limits.ReplayBytes)
@@ -311,6 +349,25 @@ func (s *Session) keep(t *trail, seq int, frame []byte) {
 		e.trail.kept--
 		s.drop(e.trail)
 	}
+	return s.ring.bytes, s.replays
+}
+
+// dropRing gives up what is kept for clients that come back.
+func (s *Session) dropRing() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, e := range s.ring.events {
+		e.trail.kept--
+		s.drop(e.trail)
+	}
+	s.ring = ring{}
+}
+
+// within puts the session under the bound that all sessions share.
+func (s *Session) within(all *replays) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.replays = all
 }
 
 // forget lets go of a trail that is done, once none of its events is kept.

@@ -5,6 +5,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -28,6 +29,8 @@ type trail struct {
 	done   bool   // nothing follows
 	unseen []byte // the last message nobody listened to
 
+	listening atomic.Bool // live is set; readable without mu
+
 	kept int  // events in the ring; guarded by owner.mu
 	over bool // done; guarded by owner.mu
 }
@@ -36,7 +39,7 @@ type trail struct {
 func (t *trail) begin(stream Stream) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.live = stream
+	t.setLive(stream)
 	t.lease++
 	if t.owner.revision().PrimingEvent {
 		t.sendLive(AppendEvent(nil, Event{ID: t.eventID(0), Retry: retryHint, Data: []byte{}}))
@@ -66,12 +69,17 @@ func (t *trail) send(message []byte) {
 	t.sendLive(frame)
 }
 
+func (t *trail) setLive(stream Stream) {
+	t.live = stream
+	t.listening.Store(stream != nil)
+}
+
 func (t *trail) sendLive(frame []byte) {
 	if t.live == nil {
 		return
 	}
 	if err := t.live.Send(frame); err != nil {
-		t.live = nil
+		t.setLive(nil)
 	}
 }
 
@@ -87,7 +95,7 @@ func (t *trail) end() {
 func (t *trail) closeLive() {
 	if t.live != nil {
 		_ = t.live.Close() // the client has left otherwise
-		t.live = nil
+		t.setLive(nil)
 	}
 }
 
@@ -117,7 +125,7 @@ func (t *trail) left(lease int) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.lease == lease {
-		t.live = nil
+		t.setLive(nil)
 	}
 }
 
@@ -139,7 +147,8 @@ func (t *trail) resume(sink Sink, seq int) {
 	if err != nil {
 		return
 	}
-	t.live, t.away = stream, true
+	t.setLive(stream)
+	t.away = true
 	for _, frame := range t.owner.after(t, seq) {
 		t.sendLive(frame)
 	}
@@ -161,7 +170,8 @@ func (t *trail) open(sink Sink) bool {
 	if err != nil {
 		return true
 	}
-	t.live, t.away = stream, true
+	t.setLive(stream)
+	t.away = true
 	if t.owner.revision().PrimingEvent {
 		t.sendLive(AppendEvent(nil, Event{ID: t.eventID(t.seq), Retry: retryHint, Data: []byte{}}))
 	}
@@ -181,36 +191,4 @@ func splitEventID(id string) (trail string, seq int, ok bool) {
 		return "", 0, false
 	}
 	return trail, seq, true
-}
-
-// ring keeps the last events of a session, bounded in number and bytes.
-type ring struct {
-	events []event
-	bytes  int
-}
-
-type event struct {
-	trail *trail
-	seq   int
-	frame []byte
-}
-
-// add puts e in and returns what fell out for it.
-func (r *ring) add(e event, count, size int) (evicted []event) {
-	if len(e.frame) > size {
-		return nil // it alone would push everything else out
-	}
-	r.events = append(r.events, e)
-	r.bytes += len(e.frame)
-	n := 0
-	for len(r.events)-n > count || r.bytes > size {
-		r.bytes -= len(r.events[n].frame)
-		n++
-	}
-	if n > 0 {
-		evicted = append(evicted, r.events[:n]...)
-		clear(r.events[:n]) // let go of the frames
-		r.events = r.events[n:]
-	}
-	return evicted
 }

@@ -442,7 +442,7 @@ func standard(t *testing.T, b []byte) any {
 	if err := decoder.Decode(&v); err != nil {
 		t.Fatalf("encoding/json refuses %q: %v", b, err)
 	}
-	if _, err := decoder.Token(); err != io.EOF { //nolint:errorlint // as documented
+	if _, err := decoder.Token(); err != io.EOF {
 		t.Fatalf("encoding/json sees more after %q", b)
 	}
 	return v

@@ -126,6 +126,9 @@ func (r *reader) connection(v *Invoker, list []member) {
 		return
 	}
 	v.base, v.secretQuery = connection.BaseURL, connection.Query
+	for _, field := range connection.Header {
+		r.accepts = r.accepts || strings.EqualFold(field.Name, "Accept")
+	}
 	if v.base == nil {
 		v.base = &url.URL{}
 	}
@@ -199,8 +202,12 @@ func (r *reader) response(v *Invoker, raw json.RawMessage) {
 	}
 }
 
-// accept adds the Accept header that the expected form asks for.
+// accept adds the Accept header that the expected form asks for, unless the config
+// or the connection has one.
 func (r *reader) accept(v *Invoker) {
+	if r.accepts {
+		return
+	}
 	for _, field := range v.headers.fixed {
 		if strings.EqualFold(field.Name, "Accept") {
 			return
@@ -230,6 +237,9 @@ func (r *reader) placed(v *Invoker) {
 		return
 	}
 	for _, name := range slices.Sorted(maps.Keys(r.declared)) {
+		if name == "uri" && strings.Contains(r.env.Tool, ":") {
+			continue // a resource is always given its own URI
+		}
 		if !r.used[name] {
 			r.warn("", fmt.Sprintf("the argument %q is not used", name),
 				"place it in path, query, header, cookie or body, or send all arguments by body: {json: whole}")

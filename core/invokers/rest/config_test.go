@@ -251,3 +251,26 @@ func TestCloseGivesTheUpstreamBack(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+func TestAcceptOfTheConnectionStays(t *testing.T) {
+	env := canned(func(r *core.Request) (*core.Response, error) {
+		if len(r.Header) != 0 {
+			t.Errorf("the headers are %v", r.Header)
+		}
+		return &core.Response{Status: 204}, nil
+	})
+	env.Connections["shop"].Header = []core.Field{{Name: "accept", Value: "text/csv"}}
+	invoke(t, build(t, env, `{"connection":"shop","path":"/b"}`), `{}`)
+}
+
+// The gateway gives every resource the argument uri; not to place it is no mistake.
+func TestResourcesNeedNotPlaceTheirURI(t *testing.T) {
+	env := canned(nil)
+	env.Declares.InputSchema = json.RawMessage(`{"type":"object","properties":{"uri":{},"id":{}}}`)
+	for tool, want := range map[string]bool{"book://{id}": true, "get_book": false} {
+		env.Tool = tool
+		if _, err := New(context.Background(), json.RawMessage(`{"connection":"shop","path":"/b/{id}"}`), env); (err == nil) != want {
+			t.Errorf("%s: %v", tool, err)
+		}
+	}
+}

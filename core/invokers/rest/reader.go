@@ -22,6 +22,7 @@ type reader struct {
 	open     bool            // the schema may allow more than it names
 	used     map[string]bool // arguments that some place names
 	usesAll  bool
+	accepts  bool // the connection has an Accept header
 }
 
 // member is one member of an object, in the order as written.

@@ -127,7 +127,11 @@ func (v *Invoker) result(a *answer) (*core.Result, error) {
 		if v.selection != nil {
 			return v.reshape(a, text)
 		}
-		return single(core.Text(text), nil), nil
+		block := core.Text(text)
+		if a.call.For.Kind == "resource" {
+			block.MIMEType = a.kind
+		}
+		return single(block, nil), nil
 	case formImage:
 		return single(core.Image(a.response.Body, a.typed("image/")), nil), nil
 	case formAudio:

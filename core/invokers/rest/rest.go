@@ -128,7 +128,7 @@ func (v *Invoker) Invoke(ctx context.Context, call *core.Call) (*core.Result, er
 	case err == nil && tool:
 		return result, nil
 	case err == nil:
-		return v.offer(call, result)
+		return v.offer(call, result), nil
 	}
 	failed := seen(ctx, err)
 	switch {
