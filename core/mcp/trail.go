@@ -192,3 +192,114 @@ func splitEventID(id string) (trail string, seq int, ok bool) {
 	}
 	return trail, seq, true
 }
+
+// newTrail makes a stream that can be resumed. Its id holds the time, so that a
+// session made again does not take up a trail of its former life.
+func (s *Session) newTrail(kind byte, now time.Time) *trail {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.made++
+	t := &trail{owner: s, id: string(kind) + strconv.FormatInt(now.UnixMilli(), 36) + "-" + strconv.Itoa(s.made)}
+	if s.trails == nil {
+		s.trails = map[string]*trail{}
+	}
+	if !s.closed {
+		s.trails[t.id] = t
+	}
+	return t
+}
+
+// find returns a trail that can still be resumed, or nil.
+func (s *Session) find(id string) *trail {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.trails[id]
+}
+
+// alone returns the standalone trail, made at first use.
+func (s *Session) alone(now time.Time) *trail {
+	s.mu.Lock()
+	t := s.standalone
+	s.mu.Unlock()
+	if t != nil {
+		return t
+	}
+	t = s.newTrail(getTrail, now)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.standalone == nil {
+		s.standalone = t
+	} else {
+		delete(s.trails, t.id)
+	}
+	return s.standalone
+}
+
+// keep puts an event where Last-Event-ID finds it.
+func (s *Session) keep(t *trail, seq int, frame []byte) {
+	bytes, all := s.put(t, seq, frame)
+	if all != nil {
+		all.hold(s, bytes)
+	}
+}
+
+func (s *Session) put(t *trail, seq int, frame []byte) (bytes int, all *replays) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed || s.rev == nil || !s.rev.Resume {
+		return 0, nil
+	}
+	before := len(s.ring.events)
+	evicted := s.ring.add(event{trail: t, seq: seq, frame: frame}, s.limits.Replay, s.limits.ReplayBytes)
+	t.kept += len(s.ring.events) + len(evicted) - before
+	for _, e := range evicted {
+		e.trail.kept--
+		s.drop(e.trail)
+	}
+	return s.ring.bytes, s.replays
+}
+
+// dropRing gives up what is kept for clients that come back.
+func (s *Session) dropRing() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, e := range s.ring.events {
+		e.trail.kept--
+		s.drop(e.trail)
+	}
+	s.ring = ring{}
+}
+
+// within puts the session under the bound that all sessions share.
+func (s *Session) within(all *replays) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.replays = all
+}
+
+// forget lets go of a trail that is done, once none of its events is kept.
+func (s *Session) forget(t *trail) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	t.over = true
+	s.drop(t)
+}
+
+func (s *Session) drop(t *trail) {
+	if t.over && t.kept == 0 {
+		delete(s.trails, t.id)
+	}
+}
+
+// after returns the kept events of t behind seq, oldest first.
+func (s *Session) after(t *trail, seq int) [][]byte {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var frames [][]byte
+	for _, e := range s.ring.events {
+		if e.trail == t && e.seq > seq {
+			frames = append(frames, e.frame)
+		}
+	}
+	return frames
+}

@@ -175,9 +175,7 @@ func (s *scanner) object(i int) int {
 			return -1
 		}
 		last := len(s.names) - 1
-		if end := plainString(s.b, i); end > 0 && end-i-2 <= s.limits.String {
-			i = end // value does it too
-		} else if i = s.value(i); i < 0 {
+		if i = s.value(i); i < 0 {
 			return s.inName(last)
 		}
 		if i+1 < len(s.b) && s.b[i] == ',' && s.b[i+1] == '"' {
@@ -290,17 +288,6 @@ func (s *scanner) name(i int) (n seen, end int) {
 	n = seen{from: ^begin, size: len(s.scratch) - begin}
 	n.hash = nameHash(s.scratch, begin, n.size)
 	return n, end
-}
-
-// plainString passes over a string without escapes, in ASCII; for anything else it
-// answers 0.
-func plainString(b []byte, i int) int {
-	if i < len(b) && b[i] == '"' {
-		if i = span(b, i+1); i < len(b) && b[i] == '"' {
-			return i + 1
-		}
-	}
-	return 0
 }
 
 // quoted passes over a string.

@@ -29,9 +29,13 @@ func special(w uint64) uint64 { return ((w ^ 0x02*ones) - 0x21*ones) | ((w ^ '\\
 
 // span returns the first index at or after i of a special byte, or len(s).
 func span[T string | []byte](s T, i int) int {
-	for i+8 <= len(s) {
+	// Most strings are short; those that are not get four words a step.
+	for near := i + 32; i+8 <= len(s); i += 8 {
 		if m := special(word(s, i)) & tops; m != 0 {
 			return i + bits.TrailingZeros64(m)/8
+		}
+		if i < near {
+			continue
 		}
 		for i += 8; i+32 <= len(s); i += 32 {
 			m := special(word(s, i)) | special(word(s, i+8)) | special(word(s, i+16)) | special(word(s, i+24))
@@ -39,6 +43,7 @@ func span[T string | []byte](s T, i int) int {
 				break
 			}
 		}
+		near, i = len(s), i-8
 	}
 	for ; i < len(s); i++ {
 		if c := s[i]; c < ' ' || c == '"' || c == '\\' || c >= utf8.RuneSelf {
