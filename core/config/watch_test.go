@@ -73,7 +73,7 @@ func (w watched) expect(t *testing.T, what string) {
 	t.Helper()
 	select {
 	case <-w.told:
-	case <-time.After(5 * time.Second):
+	case <-time.After(30 * time.Second):
 		t.Fatalf("%s: not told", what)
 	}
 }
@@ -157,7 +157,7 @@ func TestWatchInPlace(t *testing.T) {
 		if name != "two" {
 			t.Errorf("read %s", name)
 		}
-	case <-time.After(5 * time.Second):
+	case <-time.After(30 * time.Second):
 		t.Error("not told")
 	}
 }
@@ -297,7 +297,7 @@ func TestWatchBusy(t *testing.T) {
 		<-ended
 	}()
 	time.Sleep(50 * time.Millisecond)
-	until := time.Now().Add(5 * time.Second)
+	until := time.Now().Add(30 * time.Second)
 	for len(told) == 0 && time.Now().Before(until) {
 		write(t, a, two)
 		time.Sleep(10 * time.Millisecond)

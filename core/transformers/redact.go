@@ -117,7 +117,8 @@ func newRedact(_ context.Context, config json.RawMessage, _ core.Env) (core.Tran
 }
 
 func (r *reader) pattern(at string, raw json.RawMessage) pattern {
-	p, source := pattern{replace: "\x00"}, ""
+	p := pattern{replace: "\x00"}
+	var source string
 	if wire.IsString(raw) {
 		source = r.text(at, raw)
 	} else {

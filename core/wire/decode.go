@@ -65,9 +65,9 @@ func (s *scanner) decode(i int) (any, int) {
 		}
 		return json.Number(s.text[i:end]), end
 	case 't':
-		return true, s.literal(i, "true")
+		return true, s.value(i)
 	case 'f':
-		return false, s.literal(i, "false")
+		return false, s.value(i)
 	}
 	return nil, s.value(i) // null, or a mistake
 }

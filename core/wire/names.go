@@ -57,6 +57,21 @@ func (s *scanner) bytesOf(n *seen) []byte {
 	return s.b[n.from : n.from+n.size]
 }
 
+// strange tells that a name with that hash cannot be in the object, and that the
+// object is not wide: most names need no more than this.
+func (s *scanner) strange(o *siblings, hash uint64) bool {
+	before := s.names[o.base:]
+	if len(before) >= few {
+		return false
+	}
+	for i := range before {
+		if before[i].hash == hash {
+			return false
+		}
+	}
+	return true
+}
+
 // add remembers a name of the object; false when it is there already.
 func (s *scanner) add(o *siblings, n seen) bool {
 	if o.size > 0 {

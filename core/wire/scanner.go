@@ -122,11 +122,20 @@ func (s *scanner) value(i int) int {
 	case '-', '0', '1', '2', '3', '4', '5', '6', '7', '8', '9':
 		return s.number(i)
 	case 't':
-		return s.literal(i, "true")
+		if i+4 <= len(s.b) && string(s.b[i:i+4]) == "true" {
+			return i + 4
+		}
+		return s.badLiteral(i, "true")
 	case 'f':
-		return s.literal(i, "false")
+		if i+5 <= len(s.b) && string(s.b[i:i+5]) == "false" {
+			return i + 5
+		}
+		return s.badLiteral(i, "false")
 	case 'n':
-		return s.literal(i, "null")
+		if i+4 <= len(s.b) && string(s.b[i:i+4]) == "null" {
+			return i + 4
+		}
+		return s.badLiteral(i, "null")
 	}
 	return s.odd(i, "at start of value")
 }
@@ -226,15 +235,7 @@ func (s *scanner) member(i int, o *siblings) int {
 			return -1
 		}
 	}
-	fresh := o.size == 0
-	if fresh {
-		before := s.names[o.base:]
-		for k := range before {
-			fresh = fresh && before[k].hash != n.hash
-		}
-		fresh = fresh && len(before) < few
-	}
-	if fresh {
+	if s.strange(o, n.hash) {
 		s.names = append(s.names, n)
 	} else if !s.add(o, n) {
 		s.trail = append(s.trail, step{n.from, n.size})
@@ -352,14 +353,11 @@ func (s *scanner) number(i int) int {
 	return end
 }
 
-func (s *scanner) literal(i int, want string) int {
-	if end := i + len(want); end <= len(s.b) && string(s.b[i:end]) == want {
-		return end
+// badLiteral is fault for what begins like a literal and is another word.
+func (s *scanner) badLiteral(i int, want string) int {
+	k := 0
+	for k < len(want)-1 && s.at(i+k, want[k]) {
+		k++
 	}
-	for k := range want {
-		if !s.at(i+k, want[k]) {
-			return s.odd(i+k, "in literal "+want+" (expecting "+strconv.QuoteRune(rune(want[k]))+")")
-		}
-	}
-	return -1 // never: one of the letters differed
+	return s.odd(i+k, "in literal "+want+" (expecting "+strconv.QuoteRune(rune(want[k]))+")")
 }

@@ -3,6 +3,7 @@ package wire
 import (
 	"bytes"
 	"encoding/json"
+	"math/bits"
 )
 
 // Walk is Fields for bytes that this package has already accepted, such as a
@@ -55,15 +56,22 @@ func Walk(b []byte, f func(name string, value json.RawMessage) error) error {
 // stringEnd returns the index after the string that begins at i, or -1. Of what was
 // accepted, only quotes and backslashes matter.
 func stringEnd(b []byte, i int) int {
-	for i++; i < len(b); {
-		switch i = span(b, i); {
-		case i >= len(b):
+	for i++; i < len(b); i++ {
+		for ; i+8 <= len(b); i += 8 {
+			w := word(b, i)
+			quotes, slashes := w^'"'*ones, w^'\\'*ones
+			if m := ((quotes-ones)&^quotes | (slashes-ones)&^slashes) & tops; m != 0 {
+				i += bits.TrailingZeros64(m) / 8
+				break
+			}
+		}
+		if i >= len(b) {
 			return -1
-		case b[i] == '"':
+		}
+		switch b[i] {
+		case '"':
 			return i + 1
-		case b[i] == '\\':
-			i += 2
-		default:
+		case '\\':
 			i++
 		}
 	}

@@ -40,7 +40,7 @@ func wrap(before string, b []byte, after string) []byte {
 
 func ignoreField(string, json.RawMessage) error { return nil }
 
-func refused(t *testing.T) map[string]string {
+func refused(t testing.TB) map[string]string {
 	t.Helper()
 	file, err := os.Open("testdata/refused.txt")
 	if err != nil {

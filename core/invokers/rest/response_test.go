@@ -159,7 +159,7 @@ func TestUpstreamErrors(t *testing.T) {
 	cancel()
 	for _, row := range []struct {
 		name string
-		ctx  context.Context //nolint:containedctx // a table
+		ctx  context.Context
 		err  error
 		text string // "" = a Go error
 	}{
