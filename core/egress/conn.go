@@ -7,6 +7,8 @@ import (
 	"net"
 	"sync/atomic"
 	"time"
+
+	"github.com/sallyport/sallyport/core"
 )
 
 // conn is one HTTP/1.1 connection with its read buffer. One exchange at a time uses
@@ -25,7 +27,9 @@ type conn struct {
 	got     bool      // at least one byte of the answer came
 	later   time.Time // read deadline to set before the next read; zero = it is set
 	aborted atomic.Bool
-	abort   func() // made once: context.AfterFunc wants a func
+	abort   func()      // made once: context.AfterFunc wants a func
+	stop    func() bool // of waiter; made once
+	waiter  core.Waiter
 }
 
 const bufferSize = 4 << 10
@@ -39,6 +43,7 @@ func newConn(wire net.Conn, raw net.Conn, now func() time.Time) *conn {
 		c.aborted.Store(true)
 		_ = c.wire.SetDeadline(time.Unix(1, 0))
 	}
+	c.stop = c.waiter.Stop
 	return c
 }
 

@@ -107,7 +107,8 @@ func (p *pool) exchange(ctx context.Context, c *conn, m *message, first, rest []
 	c.sent, c.got, c.later = 0, false, time.Time{}
 	stop := neverStarted
 	if life, ok := ctx.(*core.Lifetime); ok {
-		stop = life.OnCancel(c.abort) // the deadline is the connection's already
+		life.OnCancel(&c.waiter, c.abort) // the deadline is the connection's already
+		stop = c.stop
 	} else if ctx.Done() != nil {
 		stop = context.AfterFunc(ctx, c.abort)
 	}

@@ -2,6 +2,7 @@ package wire
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -57,9 +58,9 @@ func (s *scanner) inElement(index int) int {
 // failure returns the mistake with its whole path.
 func (s *scanner) failure() error {
 	var path strings.Builder
-	for i := len(s.trail) - 1; i >= 0; i-- {
+	for _, at := range slices.Backward(s.trail) {
 		path.WriteByte('/')
-		if at := s.trail[i]; at.size < 0 {
+		if at.size < 0 {
 			path.WriteString(strconv.Itoa(at.from))
 		} else {
 			_, _ = pointerEscapes.WriteString(&path, string(s.bytesOf(&seen{from: at.from, size: at.size}))) // a Builder takes all
