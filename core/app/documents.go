@@ -22,8 +22,8 @@ type documentSet struct {
 }
 
 // documents reads files and directories, and watches them.
-func documents(paths []string, all gateway.Kinds, lookup func(string) (string, bool)) *documentSet {
-	w := &config.Watcher{Paths: paths}
+func documents(settings config.Settings, all gateway.Kinds, lookup func(string) (string, bool)) *documentSet {
+	w := &config.Watcher{Paths: settings.Config, Poll: settings.Reload.Poll}
 	options := config.Options{Invokers: all.Invokers, Transformers: all.Transformers, Env: lookup}
 	return &documentSet{
 		read: func() (core.Config, []core.Problem) { return w.Read(options) },

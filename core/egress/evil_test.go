@@ -138,11 +138,15 @@ func TestEvilUpstream(t *testing.T) {
 			})
 			seen := &events{}
 			e := newEgress(t, egress.Options{Observer: seen})
-			u := open(t, e, core.Connection{BaseURL: s.url, FirstByte: first, Timeout: whole, MaxBytes: 4 << 20})
-			limit := whole
+			c := core.Connection{BaseURL: s.url, FirstByte: 5 * time.Second, Timeout: 5 * time.Second, MaxBytes: 4 << 20}
+			limit := c.Timeout
+			if tt.code == core.CodeTimeout {
+				c.FirstByte, c.Timeout, limit = first, whole, whole
+			}
 			if tt.says == "no answer within" {
 				limit = first
 			}
+			u := open(t, e, c)
 			// A machine that is busy elsewhere may be late once or twice, not three times.
 			var took time.Duration
 			tries := 0
