@@ -315,8 +315,13 @@ func TestCancelReachesUpstream(t *testing.T) {
 			seen := &events{}
 			u := open(t, newEgress(t, egress.Options{Observer: seen}), core.Connection{BaseURL: s.url, Retries: 1})
 			slow := 0 // a machine that is busy elsewhere may be late, but not most times
-			for range 5 {
+			for i := range 5 {
 				ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+				if i%2 == 1 { // the context of calls
+					life := core.NewLifetime(ctx, time.Now().Add(20*time.Second))
+					defer cancel()
+					ctx, cancel = life, func() { life.Cancel(nil) }
+				}
 				done := make(chan error, 1)
 				go func() {
 					_, err := u.Do(ctx, get("/"))
