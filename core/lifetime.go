@@ -20,8 +20,8 @@ import (
 // A Lifetime whose end somebody waits for must be cancelled, as with
 // context.WithCancel.
 type Lifetime struct {
-	parent   context.Context
-	deadline time.Time // zero = the parent's
+	parent   context.Context //nolint:containedctx // it is a context
+	deadline time.Time       // zero = the parent's
 
 	mu       sync.Mutex
 	done     chan struct{}

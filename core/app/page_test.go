@@ -18,7 +18,7 @@ func TestPages(t *testing.T) {
 	want := config.KindsPage(all.Invokers, all.Transformers, "app", "TestPages")
 	file := filepath.Join("..", "..", "docs", "kinds.md")
 	if *update {
-		if err := os.WriteFile(file, want, 0o644); err != nil { //nolint:gosec // a page of the docs
+		if err := os.WriteFile(file, want, 0o644); err != nil {
 			t.Fatal(err)
 		}
 	}
