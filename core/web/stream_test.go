@@ -71,13 +71,18 @@ func TestClientLeaves(t *testing.T) {
 		t.Logf("p50 %v, p99 %v, max %v", took[tries/2], p99, took[tries-1])
 		return p99
 	}
-	// The bar is R8's. A machine that does other work may spoil one round, not three.
+	// The bar is R8's. A machine that does other work may spoil one round, not three; the
+	// race detector makes everything several times slower.
+	bar := 100 * time.Millisecond
+	if raceDetector {
+		bar *= 5
+	}
 	for range 3 {
-		if round() <= 100*time.Millisecond {
+		if round() <= bar {
 			return
 		}
 	}
-	t.Error("p99 is above 100 ms")
+	t.Errorf("p99 is above %v", bar)
 }
 
 // One connection, many requests, some ended by a timer of their own: none may be
