@@ -15,7 +15,7 @@ build: ## build bin/sallyport: one static binary
 	CGO_ENABLED=0 go build -ldflags '$(LDFLAGS)' -o bin/sallyport .
 
 run: ## build the quickstart with Go alone and serve it on 127.0.0.1:8080
-	@CGO_ENABLED=0 go build -o bin/quickstart ./examples/quickstart
+	@CGO_ENABLED=0 go build -ldflags '$(LDFLAGS)' -o bin/quickstart ./examples/quickstart
 	@exec bin/quickstart
 
 test: ## run every suite, one line each; sets itself up on Debian as root

@@ -102,7 +102,7 @@ func (g *gateway) write() error {
 func (g *gateway) start(ctx context.Context) (*process, error) {
 	return spawn(ctx, "sallyport", true, g.binary, "serve",
 		"--config", g.path(), "--data", filepath.Join(g.dir, "data"), "--listen", "127.0.0.1:0",
-		"--egress-allow", "127.0.0.1/32", "--limits-connections-per-address", "30000", "--drain-lag", "0s")
+		"--egress-allow", "127.0.0.1/32", "--limits-connections-per-address", "30000", "--drain-lag", "0s", "--log-requests", "failed")
 }
 
 // fetch reads a URL of one of our processes.

@@ -246,7 +246,7 @@ is a process of its own, and its CPU time is what the system accounted to that p
 backend is raw fasthttp with 1 KB of JSON. *direct* is that backend without anything between
 (its CPU is the backend's), *fiber* a Fiber proxy with the fasthttp client that does nothing
 else, *reverse* an httputil.ReverseProxy with 512 idle connections, and *sallyport* the
-gateway with its default settings, called as an MCP tool (revision 2026-07-28); its answer
+gateway with its default settings, save that only failed requests are logged, called as an MCP tool (revision 2026-07-28); its answer
 holds the JSON twice, as structured content and as text. Ratios are medians over the rounds
 of the ratio within each round.
 `, r.started.Format(time.DateOnly), r.commit, machine(), r.load, r.remark())

@@ -219,7 +219,7 @@ func sample(text string, s *shape) *node {
 	if n == nil {
 		return nil
 	}
-	r := &reader{found: found, source: &source{}, options: Options{Env: func(string) (string, bool) { return "", true }}}
+	r := &reader{found: found, source: &source{}, sample: true, options: Options{Env: func(string) (string, bool) { return "", true }}}
 	if !s.reference && !s.secret {
 		r.read(n, s, noValue)
 	}

@@ -23,7 +23,7 @@ func TestDefaults(t *testing.T) {
 	want := Settings{
 		Listen: "127.0.0.1:8080", Config: []string{}, Data: "data", AllowedHosts: []string{}, AllowedOrigins: []string{}, TrustedProxies: []netip.Prefix{},
 		Egress: EgressSettings{Allow: []netip.Prefix{}},
-		Log:    LogSettings{Level: "info", Format: "json"},
+		Log:    LogSettings{Level: "info", Format: "json", Requests: "all"},
 		Limits: LimitSettings{
 			Body: 4 << 20, Headers: 16 << 10, Read: 10 * time.Second, Idle: time.Minute, Write: 10 * time.Second,
 			InFlight: 2048, Streams: 20_000, Connections: 30_000, PerAddress: 256, KeepAlive: 15 * time.Second,
@@ -86,7 +86,7 @@ func TestSettingsPrecedence(t *testing.T) {
 func TestEveryKnob(t *testing.T) {
 	values := map[string]string{
 		"listen": "[::1]:9", "config": "a.yaml, gw/", "data": "/var/lib/x", "allowedHosts": "mcp.example.com:8443,b", "allowedOrigins": "https://a.example",
-		"trustedProxies": "10.0.0.0/8,::1/128", "egress.allow": "127.0.0.1/32", "log.level": "debug", "log.format": "text",
+		"trustedProxies": "10.0.0.0/8,::1/128", "egress.allow": "127.0.0.1/32", "log.level": "debug", "log.format": "text", "log.requests": "failed",
 		"limits.body": "1024", "limits.headers": "8 KiB", "limits.read": "1s", "limits.idle": "2s", "limits.write": "3s", "limits.inFlight": "4", "limits.streams": "5",
 		"limits.connections": "6", "limits.connectionsPerAddress": "7", "limits.keepAlive": "8s", "sessions.idle": "9s", "sessions.max": "10h", "sessions.limit": "11",
 		"drain.lag": "0s", "drain.hardStop": "12s", "reload.poll": "250ms",

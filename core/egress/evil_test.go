@@ -266,29 +266,34 @@ func TestPoolIsNotPoisoned(t *testing.T) {
 			}
 		})
 	}
-	t.Run("a second answer that comes later", func(t *testing.T) {
-		late := make(chan struct{})
-		s := serveRaw(t, func(s *rawServer, c net.Conn, r *bufio.Reader) {
-			for s.readRequest(r) != nil {
-				_, _ = c.Write([]byte(ok))
-				time.Sleep(20 * time.Millisecond)
-				_, _ = c.Write([]byte(head("Content-Length: 6") + "second"))
-				late <- struct{}{}
+	for name, request := range map[string]*core.Request{
+		"GET": get("/"), "POST": {Method: "POST", Path: "/", Body: []byte("{}")},
+		"POST that is written apart from its head": {Method: "POST", Path: "/", Body: make([]byte, 100<<10)},
+	} {
+		t.Run("a second answer that comes later: "+name, func(t *testing.T) {
+			late := make(chan struct{})
+			s := serveRaw(t, func(s *rawServer, c net.Conn, r *bufio.Reader) {
+				for s.readRequest(r) != nil {
+					_, _ = c.Write([]byte(ok))
+					time.Sleep(20 * time.Millisecond)
+					_, _ = c.Write([]byte(head("Content-Length: 6") + "second"))
+					late <- struct{}{}
+				}
+			})
+			u := open(t, newEgress(t, egress.Options{}), core.Connection{BaseURL: s.url})
+			for range 3 {
+				answer, err := u.Do(t.Context(), request)
+				if err != nil || string(answer.Body) != "first" {
+					t.Fatal(answer, err)
+				}
+				<-late
+				time.Sleep(5 * time.Millisecond) // for loopback to carry it
+			}
+			if n := s.accepted.Load(); n != 3 {
+				t.Errorf("%d connections for 3 requests", n)
 			}
 		})
-		u := open(t, newEgress(t, egress.Options{}), core.Connection{BaseURL: s.url})
-		for range 3 {
-			answer, err := u.Do(t.Context(), get("/"))
-			if err != nil || string(answer.Body) != "first" {
-				t.Fatal(answer, err)
-			}
-			<-late
-			time.Sleep(5 * time.Millisecond) // for loopback to carry it
-		}
-		if n := s.accepted.Load(); n != 3 {
-			t.Errorf("%d connections for 3 requests", n)
-		}
-	})
+	}
 }
 
 // Cancelling reaches the upstream in less than 100 ms, wherever the exchange is.

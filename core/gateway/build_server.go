@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"hash"
 	"net/url"
+	"strconv"
 	"strings"
 	"time"
 
@@ -261,7 +262,7 @@ func digestOf(s *server) digests {
 	for _, p := range s.prompts.items {
 		hashText(h, p.Name, p.Title, p.Description)
 		for _, a := range p.Arguments {
-			hashText(h, "argument", a.Name, a.Title, a.Description, fmt.Sprint(a.Required))
+			hashText(h, "argument", a.Name, a.Title, a.Description, strconv.FormatBool(a.Required))
 		}
 		hashJSON(h, p.Icons, p.Meta)
 	}
@@ -271,9 +272,9 @@ func digestOf(s *server) digests {
 		for _, r := range items {
 			size := "none"
 			if r.Size != nil {
-				size = fmt.Sprint(*r.Size)
+				size = strconv.FormatInt(*r.Size, 10)
 			}
-			hashText(h, r.URI, fmt.Sprint(r.Template), r.Name, r.Title, r.Description, r.MIMEType, size)
+			hashText(h, r.URI, strconv.FormatBool(r.Template), r.Name, r.Title, r.Description, r.MIMEType, size)
 			hashJSON(h, r.Annotations, r.Icons, r.Meta)
 		}
 	}

@@ -3,7 +3,6 @@ package mcp
 import (
 	"context"
 	"encoding/json"
-	"io"
 	"log/slog"
 	"testing"
 	"time"
@@ -61,7 +60,7 @@ func FuzzHandle(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, body []byte, kind uint8) {
 		sessions := &fakeSessions{}
-		e := New(Options{Sessions: sessions, Sealer: fakeSealer{}, Now: time.Now, Log: slog.New(slog.NewTextHandler(io.Discard, nil))})
+		e := New(Options{Sessions: sessions, Sealer: fakeSealer{}, Now: time.Now, Log: slog.New(slog.DiscardHandler)})
 		h := newShop()
 		h.call = func(_ context.Context, call *core.Call) (*core.Result, error) {
 			call.Notify(progress(1, 2, "x"))

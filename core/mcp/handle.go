@@ -24,6 +24,8 @@ type Endpoint struct {
 	mu       sync.Mutex
 	draining bool
 	parked   map[parked]struct{}
+
+	clients clients
 }
 
 // parked is a stream that outlives the request that opened it.
@@ -124,6 +126,10 @@ func (e *Endpoint) Handle(ctx context.Context, r *Request, sink Sink) {
 	}
 }
 
+// messages are for streamable, of the zero value. What is made of one may alias the
+// body, but nothing keeps the message itself.
+var messages = sync.Pool{New: func() any { return new(message) }}
+
 // streamable decides which revision speaks, once per request: by the envelope in
 // the body and the header, never by the method.
 func (e *Endpoint) streamable(ctx context.Context, r *Request, sink Sink) {
@@ -155,7 +161,12 @@ func (e *Endpoint) streamable(ctx context.Context, r *Request, sink Sink) {
 		e.batch(ctx, r, sink, rev, named)
 		return
 	}
-	m, f := parse(r.Body)
+	m := messages.Get().(*message)
+	defer func() {
+		*m = message{}
+		messages.Put(m)
+	}()
+	f = m.read(r.Body)
 	r.Seen.RPC = m.label()
 	switch {
 	case m.claim():

@@ -160,7 +160,7 @@ func refused(method string, fail json.RawMessage) string {
 
 // allowed checks that the client can be asked all of that.
 func (x *exchange) allowed(requests []core.InputRequest) error {
-	has := abilitiesOf(x.client.Capabilities)
+	has := abilitiesOf(x.invocation.Client.Capabilities)
 	var lacks abilities
 	keys := make(map[string]bool, len(requests))
 	for i := range requests {
@@ -187,12 +187,12 @@ func (x *exchange) allowed(requests []core.InputRequest) error {
 	}
 }
 
-// appendInputRequired appends InputRequiredResult (2026-07-28, MRTR).
-func (x *exchange) appendInputRequired(dst []byte, call *core.Call, r *core.Result) ([]byte, error) {
+// appendInputRequired returns the response with InputRequiredResult (2026-07-28, MRTR).
+func (x *exchange) appendInputRequired(call *core.Call, r *core.Result) ([]byte, error) {
 	if err := x.allowed(r.InputRequests); err != nil {
 		return nil, err
 	}
-	dst = append(dst, `{"resultType":"input_required"`...)
+	dst := append(x.open(512), `{"resultType":"input_required"`...)
 	if len(r.InputRequests) > 0 {
 		dst = append(dst, `,"inputRequests":{`...)
 		for i := range r.InputRequests {
@@ -223,6 +223,9 @@ const statePurpose = "mcp request state"
 // bind is what a request state is tied to: who, where, and the request that it
 // belongs to, arguments included.
 func (x *exchange) bind(call *core.Call) ([]string, error) {
+	if err := decode(call); err != nil {
+		return nil, err
+	}
 	canonical, err := wire.Marshal(call.Values)
 	if err != nil {
 		return nil, fmt.Errorf("digest the arguments: %w", err)

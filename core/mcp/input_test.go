@@ -271,17 +271,17 @@ func TestNeeds(t *testing.T) {
 		{form, 2}, {link, 1}, {withTools, 1}, {someText, 4}, {someRoots, 4},
 	} {
 		for i, rev := range revisions {
-			x := &exchange{rev: rev, client: core.Client{Capabilities: all}}
+			x := &exchange{rev: rev, invocation: core.Call{Client: core.Client{Capabilities: all}}}
 			if err := x.allowed([]core.InputRequest{row.request}); (err == nil) != (i <= row.since) {
 				t.Errorf("%s %s: %v", rev.Name, row.request.Params, err)
 			}
-			x.client.Capabilities = noArguments
+			x.invocation.Client.Capabilities = noArguments
 			if err := x.allowed([]core.InputRequest{row.request}); err == nil {
 				t.Errorf("%s %s: allowed without the capability", rev.Name, row.request.Method)
 			}
 		}
 	}
-	x := &exchange{rev: latestEnvelope, client: core.Client{Capabilities: all}}
+	x := &exchange{rev: latestEnvelope, invocation: core.Call{Client: core.Client{Capabilities: all}}}
 	for name, bad := range map[string][]core.InputRequest{
 		"same key": {form, someRootsAs("k")}, "no key": {someRootsAs("")}, "unknown method": {{Key: "k", Method: "ping"}},
 	} {

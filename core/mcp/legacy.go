@@ -5,7 +5,10 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"hash/maphash"
 	"strconv"
+	"sync/atomic"
+	"time"
 
 	"github.com/sallyport/sallyport/core"
 	"github.com/sallyport/sallyport/core/wire"
@@ -37,8 +40,7 @@ func (e *Endpoint) session(ctx context.Context, r *Request) (*Session, *fault) {
 	if s.claims.SSE {
 		return nil, unknownSession() // it lives on its own transport only
 	}
-	s.within(&e.replays)
-	r.Seen.Revision = s.revision().Name
+	r.Seen.Revision = s.within(&e.replays).Name
 	return s, nil
 }
 
@@ -58,14 +60,14 @@ func (e *Endpoint) legacy(ctx context.Context, r *Request, sink Sink, m *message
 		sink.Reply(202, "", nil, nil)
 		return
 	}
-	e.serve(ctx, r, s, m, e.outletFor(s, sink))
-}
-
-func (e *Endpoint) outletFor(s *Session, sink Sink) outlet {
-	if s.revision().Resume {
-		return &trailed{sink: sink, session: s, now: e.now}
+	var p struct { // one piece of memory
+		exchange exchange
+		outlets  outlets
+		running  running
 	}
-	return &single{sink: sink}
+	x := &p.exchange
+	x.r, x.m, x.out = r, m, p.outlets.pick(e, s, sink)
+	e.serve(ctx, s, x, &p.running)
 }
 
 // tell takes a message that wants no answer.
@@ -75,7 +77,7 @@ func (e *Endpoint) tell(s *Session, m *message) {
 		s.answered(string(m.id), answer{result: m.result, fail: m.fail})
 	case "notifications/cancelled":
 		if id := m.p.requestID; goodID(id) {
-			s.cancel(string(canonicalID(id)))
+			s.cancel(canonicalID(id))
 		}
 	default:
 		// notifications/initialized, progress and roots/list_changed change nothing
@@ -83,38 +85,55 @@ func (e *Endpoint) tell(s *Session, m *message) {
 	}
 }
 
-// serve runs one request of a session and sends its answer to out.
-func (e *Endpoint) serve(ctx context.Context, r *Request, s *Session, m *message, out outlet) {
-	// The client leaving ends the call only while it could not come back for the
-	// answer; so its context is not the one of the connection.
-	run, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
-	defer cancel(nil)
-	if f := s.start(string(m.id), cancel); f != nil {
-		out.finish(f.httpStatus(nil), appendError(nil, s.revision(), m.id, f))
+// running is a request of a session while it runs.
+type running struct {
+	id   json.RawMessage
+	life core.Lifetime
+	out  outlet
+	left core.Waiter
+}
+
+// leave is called when the client has left. That ends the call only while the client
+// could not come back for the answer.
+func (c *running) leave() {
+	if !c.out.resumable() {
+		c.life.Cancel(errLeft)
+	}
+}
+
+// serve runs one request of a session and sends its answer to x.out. x has its
+// request, message and outlet; c is of the zero value.
+func (e *Endpoint) serve(ctx context.Context, s *Session, x *exchange, c *running) {
+	x.e, x.session = e, s
+	c.id, c.out = x.m.id, x.out
+	c.life.Begin(context.WithoutCancel(ctx), time.Time{}) // see leave
+	defer c.life.Cancel(nil)
+	if f := s.start(c, x); f != nil {
+		x.out.finish(f.httpStatus(nil), appendError(nil, s.revision(), x.m.id, f))
 		return
 	}
-	defer s.finished(string(m.id))
-	unwatch := context.AfterFunc(ctx, func() {
-		if !out.resumable() {
-			cancel(errLeft)
-		}
-	})
-	defer unwatch()
-
-	rev, client, level := s.caller()
-	if !r.Handler.Server().Offers.Logging {
-		level = ""
+	defer s.finished(c)
+	_, ends := ctx.Deadline()
+	if life, ok := ctx.(*core.Lifetime); ok && !ends {
+		life.OnCancel(&c.left, c.leave)
+		defer c.left.Stop()
+	} else {
+		stop := context.AfterFunc(ctx, c.leave)
+		defer stop()
 	}
-	client.Revision = rev.Name
-	x := &exchange{e: e, r: r, rev: rev, m: m, session: s, out: out, client: client, level: level}
-	status, body := x.answer(run)
-	if errors.Is(context.Cause(run), errCancelled) {
+
+	if !x.r.Handler.Server().Offers.Logging {
+		x.level = ""
+	}
+	x.invocation.Client.Revision = x.rev.Name
+	status, body := x.answer(&c.life)
+	if errors.Is(core.Cause(&c.life), errCancelled) {
 		// The client wants no answer any more; a POST that is not a stream needs one.
-		if _, plain := out.(share); plain || out.resumable() {
+		if _, plain := x.out.(share); plain || x.out.resumable() {
 			body = nil
 		}
 	}
-	out.finish(status, body)
+	x.out.finish(status, body)
 }
 
 // initialize opens a session on the streamable transport.
@@ -178,6 +197,36 @@ func clientOf(rev *revision, about, capabilities json.RawMessage) core.Client {
 		return nil
 	})
 	return c
+}
+
+// clients remembers how clients named themselves lately: most requests with an
+// envelope bring the same clientInfo as others before. It holds at most 64 of them,
+// each of at most 512 bytes.
+type clients struct {
+	slots [64]atomic.Pointer[named]
+}
+
+type named struct {
+	about         []byte
+	name, version string
+}
+
+var clientSeed = maphash.MakeSeed()
+
+// read is clientOf.
+func (c *clients) read(rev *revision, about, capabilities json.RawMessage) core.Client {
+	if len(about) > 512 || !wire.IsObject(about) {
+		return clientOf(rev, about, capabilities)
+	}
+	slot := &c.slots[maphash.Bytes(clientSeed, about)%uint64(len(c.slots))]
+	if n := slot.Load(); n != nil && bytes.Equal(n.about, about) {
+		client := clientOf(rev, nil, capabilities)
+		client.Info, client.Name, client.Version = about, n.name, n.version
+		return client
+	}
+	client := clientOf(rev, about, capabilities)
+	slot.Store(&named{bytes.Clone(about), client.Name, client.Version})
+	return client
 }
 
 // sealable is the part of c that a session id can hold: a session made again knows

@@ -1,7 +1,6 @@
 package mcp
 
 import (
-	"context"
 	"encoding/json"
 	"errors"
 	"maps"
@@ -35,8 +34,8 @@ type Session struct {
 	level           string // the lowest log level to send
 	subscribed      map[string]struct{}
 	subscribedBytes int
-	running         map[string]context.CancelCauseFunc // by id of the request
-	asked           map[string]chan answer             // by id of our request
+	running         []*running             // at most limits.InFlight
+	asked           map[string]chan answer // by id of our request
 	lastAsk         int64
 	trails          map[string]*trail
 	made            int // trails made so far
@@ -98,7 +97,7 @@ func (s *Session) Close() {
 	}
 	s.closed = true
 	close(s.ended)
-	running := slices.Collect(maps.Values(s.running))
+	calls := slices.Clone(s.running)
 	trails := slices.Collect(maps.Values(s.trails))
 	stop, sse, onClose, all := s.stop, s.sse, s.onClose, s.replays
 	s.stop, s.sse, s.ring = nil, nil, ring{}
@@ -107,8 +106,8 @@ func (s *Session) Close() {
 		all.hold(s, 0)
 	}
 
-	for _, cancel := range running {
-		cancel(errEnded)
+	for _, c := range calls {
+		c.life.Cancel(errEnded)
 	}
 	if stop != nil {
 		stop()
@@ -155,6 +154,11 @@ func (s *Session) whenClosed(f func()) {
 func (s *Session) revision() *revision {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	return s.agreed()
+}
+
+// agreed is revision; s.mu is held.
+func (s *Session) agreed() *revision {
 	if s.rev == nil {
 		return &rev20241105
 	}
@@ -173,50 +177,48 @@ func (s *Session) agree(rev *revision, client core.Client) bool {
 	return true
 }
 
-// caller returns the revision, the client and its log level.
-func (s *Session) caller() (*revision, core.Client, string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	rev := s.rev
-	if rev == nil {
-		rev = &rev20241105
-	}
-	return rev, s.client, s.level
-}
-
-// start notes a running request; the error says why it cannot run.
-func (s *Session) start(id string, cancel context.CancelCauseFunc) *fault {
+// start notes a running request and tells x of its revision, client and log level;
+// the error says why it cannot run.
+func (s *Session) start(c *running, x *exchange) *fault {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch {
 	case s.closed:
 		return unknownSession()
-	case s.running[id] != nil:
+	case s.runs(c.id) >= 0:
 		return &fault{code: codeInvalidRequest, message: "a request with this id is still running in the session", status: 200}
 	case len(s.running) >= s.limits.InFlight:
 		return &fault{code: codeInternal, message: "too many requests at once: the session may have " +
 			strconv.Itoa(s.limits.InFlight), status: 200}
 	}
-	if s.running == nil {
-		s.running = map[string]context.CancelCauseFunc{}
-	}
-	s.running[id] = cancel
+	s.running = append(s.running, c)
+	x.rev, x.invocation.Client, x.level = s.agreed(), s.client, s.level
 	return nil
 }
 
-func (s *Session) finished(id string) {
+// runs returns where in running the request of that id stands, or -1; s.mu is held.
+func (s *Session) runs(id json.RawMessage) int {
+	return slices.IndexFunc(s.running, func(c *running) bool { return string(c.id) == string(id) })
+}
+
+func (s *Session) finished(c *running) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	delete(s.running, id)
+	at, last := slices.Index(s.running, c), len(s.running)-1
+	s.running[at], s.running[last] = s.running[last], nil
+	s.running = s.running[:last]
 }
 
 // cancel ends a running request that the client no longer wants.
-func (s *Session) cancel(id string) {
+func (s *Session) cancel(id json.RawMessage) {
 	s.mu.Lock()
-	cancel := s.running[id]
+	var c *running
+	if at := s.runs(id); at >= 0 {
+		c = s.running[at]
+	}
 	s.mu.Unlock()
-	if cancel != nil {
-		cancel(errCancelled)
+	if c != nil {
+		c.life.Cancel(errCancelled)
 	}
 }
 

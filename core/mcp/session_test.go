@@ -246,7 +246,7 @@ func TestPages(t *testing.T) {
 	two := &core.Page[int]{Items: []int{1, 2}}
 	x := &exchange{rev: latestEnvelope, r: &Request{Handler: rig.h}, m: &message{}}
 	for range 3 {
-		_, err := appendPage(t.Context(), x, nil, "n", readPage(two), func(int, *revision) []byte { encoded++; return []byte("0") })
+		_, err := appendPage(t.Context(), x, "n", readPage(two), func(int, *revision) []byte { encoded++; return []byte("0") })
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -262,5 +262,28 @@ func TestObserver(t *testing.T) {
 	New(Options{Sessions: &fakeSessions{}, Sealer: fakeSealer{}, Now: time.Now, Observer: o})
 	if o.name != "sallyport_mcp_streams" || o.read() != 0 {
 		t.Errorf("gauge %q", o.name)
+	}
+}
+
+// What is remembered of clients changes nothing: each is read as if it were the first.
+func TestClientsRemembered(t *testing.T) {
+	var c clients
+	for range 2 {
+		for i := range 200 { // more than are remembered
+			about := fmt.Appendf(nil, `{"name":"client %d","version":"%d"}`, i, i/2)
+			got, want := c.read(latestEnvelope, about, noArguments), clientOf(latestEnvelope, about, noArguments)
+			if got.Name != want.Name || got.Version != want.Version || string(got.Info) != string(want.Info) ||
+				got.Revision != want.Revision || string(got.Capabilities) != string(want.Capabilities) {
+				t.Fatalf("%s: %+v, want %+v", about, got, want)
+			}
+			clear(about) // the memory of a request may be used again
+		}
+	}
+	long := []byte(`{"name":"` + strings.Repeat("x", 600) + `"}`)
+	c.read(latestEnvelope, long, nil)
+	for i := range c.slots {
+		if n := c.slots[i].Load(); n != nil && len(n.about) > 512 {
+			t.Error("too much is remembered")
+		}
 	}
 }

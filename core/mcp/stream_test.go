@@ -27,7 +27,7 @@ func hold(h *fakeHandler) (notify chan int, release chan string, cancelled chan 
 			case text := <-release:
 				return core.TextResult(text), nil
 			case <-ctx.Done():
-				cancelled <- context.Cause(ctx)
+				cancelled <- core.Cause(ctx)
 				return nil, ctx.Err()
 			}
 		}

@@ -270,11 +270,13 @@ func (s *Session) dropRing() {
 	s.ring = ring{}
 }
 
-// within puts the session under the bound that all sessions share.
-func (s *Session) within(all *replays) {
+// within puts the session under the bound that all sessions share, and returns its
+// revision.
+func (s *Session) within(all *replays) *revision {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.replays = all
+	return s.agreed()
 }
 
 // forget lets go of a trail that is done, once none of its events is kept.

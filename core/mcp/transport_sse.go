@@ -124,7 +124,7 @@ func (e *Endpoint) serveSSE(ctx context.Context, r *Request, s *Session, list []
 		s.pipe(e.initializeSSE(r, s, m))
 		return
 	}
-	e.serve(ctx, r, s, m, piped{s})
+	e.serve(ctx, s, &exchange{r: r, m: m, out: piped{s}}, &running{})
 }
 
 // initializeSSE answers initialize in a session that its stream has opened.

@@ -146,6 +146,9 @@ func (r *reader) pattern(at string, raw json.RawMessage) pattern {
 	return p
 }
 
+// NeedsValues returns false: only the result is read.
+func (t *redact) NeedsValues() bool { return false }
+
 // Transform takes out what must not be seen.
 func (t *redact) Transform(_ context.Context, _ *core.Call, in *core.Result) (*core.Result, error) {
 	if in.Structured != nil {
@@ -291,4 +294,7 @@ func (t *redact) value(v any) (any, bool) {
 	return v, false
 }
 
-var _ core.Transformer = (*redact)(nil)
+var (
+	_ core.Transformer = (*redact)(nil)
+	_ core.Frugal      = (*redact)(nil)
+)

@@ -16,6 +16,7 @@ import (
 type call struct {
 	edge    *Edge
 	conn    *conn
+	life    core.Lifetime // the context of Handle
 	head    head
 	request mcp.Request
 	route   route
@@ -151,6 +152,7 @@ var (
 	valueSniff = []byte("nosniff")
 	nameCache  = []byte("Cache-Control")
 	valueCache = []byte("no-store")
+	nameID     = []byte("X-Request-Id")
 )
 
 // write puts a whole answer into Fiber's response.
@@ -164,7 +166,7 @@ func (c *call) write(rc *fasthttp.RequestCtx, a *answer) {
 	}
 	h.SetCanonical(nameSniff, valueSniff)
 	h.SetCanonical(nameCache, valueCache)
-	h.Set("X-Request-Id", c.id)
+	h.SetCanonical(nameID, []byte(c.id))
 	if c.allowed != "" || c.exposed {
 		for _, f := range c.extra(nil) {
 			h.Set(f.Name, f.Value)

@@ -117,11 +117,12 @@ func (e *Edge) lastWords(ctx context.Context) {
 	}
 }
 
-// closeUnused closes connections that never sent anything: fasthttp waits for them.
+// closeUnused closes connections that never sent anything, or not yet a whole head:
+// fasthttp waits for them.
 func (e *Edge) closeUnused() {
 	defer e.contain("close unused connections")
 	for _, c := range e.open() {
-		if c.received.Load() == 0 {
+		if c.received.Load() == 0 || c.halfHead.Load() {
 			_ = c.Close()
 		}
 	}

@@ -90,16 +90,25 @@ func New(o Options) (*Edge, error) {
 	server.KeepHijackedConns = true
 	server.CloseOnShutdown = true
 	server.SecureErrorLogMessage = true
+	server.LazyRequestTime = true // call.begun is ours
 	server.Logger = quiet{e.log}
 	server.ErrorHandler = e.misread
 	server.ExpectHandler = e.expect
 	e.app.Use(e.serve)
+	// Fiber's router copies method and path four times and would find this one route.
+	// The hot path, POST, goes past it; every other method is Fiber's to judge.
+	routed := server.Handler
+	server.Handler = func(rc *fasthttp.RequestCtx) {
+		if !rc.IsPost() || !e.answer(rc) {
+			routed(rc)
+		}
+	}
 	o.Observer.Gauge("sallyport_connections", "Open client connections.", e.connections)
 	o.Observer.Gauge("sallyport_streams", "Open SSE streams.", e.hub.open)
 	o.Observer.Gauge("sallyport_requests_in_flight", "MCP requests being answered.", e.inFlight.Load)
-	o.Observer.Gauge("sallyport_slow_readers", "Streams ended since the start because the client did not read.", e.slow.Load)
-	o.Observer.Gauge("sallyport_connections_refused", "Connections refused since the start for a limit on them.", e.refusedConns.Load)
-	o.Observer.Gauge("sallyport_panics", "Panics contained at the edge since the start.", e.panics.Load)
+	o.Observer.Counter("sallyport_slow_readers", "Streams ended because the client did not read.", e.slow.Load)
+	o.Observer.Counter("sallyport_connections_refused", "Connections refused for a limit on them.", e.refusedConns.Load)
+	o.Observer.Counter("sallyport_panics", "Panics contained at the edge.", e.panics.Load)
 	return e, nil
 }
 

@@ -94,8 +94,8 @@ func TestHealth(t *testing.T) {
 	if got := r.raw(request("GET", "/readyz", "")); got.StatusCode != 200 || got.body != `{"ready":true,"draining":false,"revision":"abc"}` {
 		t.Errorf("readyz: %d %q", got.StatusCode, got.body)
 	}
-	state = Readiness{ReloadError: "bad.yaml:3: no such kind"}
-	if got := r.raw(request("GET", "/readyz", "")); got.StatusCode != 503 || !strings.Contains(got.body, `"reloadError":"bad.yaml:3: no such kind"`) {
+	state = Readiness{ReloadError: json.RawMessage(`[{"file":"bad.yaml","line":3}]`)}
+	if got := r.raw(request("GET", "/readyz", "")); got.StatusCode != 503 || !strings.Contains(got.body, `"reloadError":[{"file":"bad.yaml","line":3}]`) {
 		t.Errorf("readyz: %d %q", got.StatusCode, got.body)
 	}
 	if got := run(t, nil).raw(request("GET", "/metrics", "")); got.StatusCode != 404 {

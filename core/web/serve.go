@@ -4,6 +4,7 @@ import (
 	"context"
 	"io"
 	"net"
+	"strings"
 	"time"
 
 	"github.com/gofiber/fiber/v2"
@@ -31,14 +32,21 @@ func methodName(method []byte) string {
 
 // serve is the one route: it answers every request.
 func (e *Edge) serve(fc *fiber.Ctx) error {
-	rc := fc.Context()
+	if !e.answer(fc.Context()) {
+		return fiber.ErrInternalServerError
+	}
+	return nil
+}
+
+// answer answers a request; false when it is not from our listener.
+func (e *Edge) answer(rc *fasthttp.RequestCtx) bool {
 	conn, ok := rc.Conn().(*conn)
 	if !ok {
-		return fiber.ErrInternalServerError // not from our listener
+		return false
 	}
 	c := &call{edge: e, conn: conn, begun: e.now(), id: e.requestID(), method: methodName(rc.Method())}
 	c.serve(rc)
-	return nil
+	return true
 }
 
 func (c *call) serve(rc *fasthttp.RequestCtx) {
@@ -182,7 +190,7 @@ func (c *call) serveMCP(rc *fasthttp.RequestCtx) {
 		c.write(rc, c.preflight(server.CORS))
 		return
 	case "GET", "POST", "DELETE":
-		if inList(c.route.allow, c.method) {
+		if strings.Contains(c.route.allow, c.method) { // none is a part of another
 			break
 		}
 		fallthrough
@@ -229,9 +237,10 @@ func (c *call) body(rc *fasthttp.RequestCtx) []byte {
 
 // handle lets the Endpoint answer, under a context that ends when the client leaves.
 func (c *call) handle(rc *fasthttp.RequestCtx) {
-	ctx := core.NewLifetime(context.Background(), time.Time{})
+	ctx := &c.life
+	ctx.Begin(context.Background(), time.Time{})
 	defer ctx.Cancel(nil)
-	c.conn.begin(ctx.Cancel)
+	c.conn.begin(ctx)
 	defer c.conn.end()
 	c.edge.endpoint.Handle(ctx, &c.request, c)
 	switch {

@@ -285,6 +285,7 @@ func TestPark(t *testing.T) {
 		o.Limits.Heartbeat = 50 * time.Millisecond
 		e.handle = l.handle
 	})
+	opened := 0
 	open := func() (net.Conn, *bufio.Reader) {
 		c := r.dial()
 		r.send(c, request("GET", "/shop/mcp", ""))
@@ -295,6 +296,8 @@ func TestPark(t *testing.T) {
 				t.Fatal(err)
 			}
 			if line == "\r\n" {
+				opened++ // the head is out before Park returns: wait, or the two change places
+				eventually(t, "the stream", func() bool { return len(l.all()) == opened })
 				return c, in
 			}
 		}
