@@ -140,7 +140,12 @@ func check(t *testing.T, text string) (said string, code int) {
 		}
 	}
 	var errs strings.Builder
-	lookup := func(name string) (string, bool) { return "value", name == "GITHUB_TOKEN" }
+	lookup := func(name string) (string, bool) {
+		if name == "GITHUB_TOKEN" {
+			return "value", true
+		}
+		return "", false
+	}
 	code = checkCommand{Files: []string{filepath.Join(dir, "gateway.yaml")}}.run(context.Background(), console{out: io.Discard, err: &errs, lookup: lookup})
 	return errs.String(), code
 }

@@ -13,7 +13,7 @@ import (
 // heap would be collected each time it has grown by as much, and a busy gateway would
 // spend a tenth of its time on that. A higher GOGC would do the same, and would let
 // the garbage of ten thousand streams grow to a multiple of them, too.
-const ballastSize = 16 << 20
+const ballastSize = 32 << 20
 
 var ballast []byte
 

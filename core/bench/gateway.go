@@ -63,6 +63,7 @@ func document(backend, slow string, revision int) ([]byte, error) {
 type gateway struct {
 	binary, dir   string
 	backend, slow string
+	profile       string // file for a CPU profile; "" = none
 	revision      int
 }
 
@@ -100,9 +101,17 @@ func (g *gateway) write() error {
 
 // start starts a gateway that listens on a free port.
 func (g *gateway) start(ctx context.Context) (*process, error) {
-	return spawn(ctx, "sallyport", true, g.binary, "serve",
+	binary, args := g.binary, []string{"serve"}
+	if g.profile != "" {
+		self, err := os.Executable()
+		if err != nil {
+			return nil, fmt.Errorf("find this program: %w", err)
+		}
+		binary, args = self, []string{"profiled", g.profile, "serve"}
+	}
+	return spawn(ctx, "sallyport", true, binary, append(args,
 		"--config", g.path(), "--data", filepath.Join(g.dir, "data"), "--listen", "127.0.0.1:0",
-		"--egress-allow", "127.0.0.1/32", "--limits-connections-per-address", "30000", "--drain-lag", "0s", "--log-requests", "failed")
+		"--egress-allow", "127.0.0.1/32", "--limits-connections-per-address", "30000", "--drain-lag", "0s", "--log-requests", "failed")...)
 }
 
 // fetch reads a URL of one of our processes.

@@ -15,7 +15,7 @@ import (
 
 // plan is what one run measures, and for how long.
 type plan struct {
-	write, gateway, only string
+	write, gateway, only, profile string
 	strict, quick        bool
 
 	rounds     int
@@ -61,7 +61,7 @@ func (p *plan) conduct(ctx context.Context, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	g := &gateway{binary: p.gateway, dir: dir}
+	g := &gateway{binary: p.gateway, profile: p.profile, dir: dir}
 	if g.binary == "" {
 		fmt.Fprintln(out, "building the gateway")
 		if g.binary, err = build(ctx, dir); err != nil {

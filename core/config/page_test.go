@@ -174,3 +174,11 @@ func FuzzReference(f *testing.F) {
 		}
 	})
 }
+
+// What has no place, such as how many problems were left out, stands last.
+func TestPlacelessProblemsStandLast(t *testing.T) {
+	got := Format([]core.Problem{{Message: "and 7 more warnings", Warning: true}, {File: "b.yaml", Line: 1, Message: "m"}, {Path: "/x", Message: "a setting"}})
+	if want := "/x: a setting\nb.yaml:1:1: m\nwarning: and 7 more warnings\n"; got != want {
+		t.Errorf("%q, want %q", got, want)
+	}
+}

@@ -92,6 +92,7 @@ func (b *build) server(s *core.ServerConfig, prefixes, names map[string]core.At)
 	built.templates = newList("resource", s.Name, templates, func(r *core.Resource) string { return r.URI }, s.PageSize)
 	w.Offers = offersOf(built)
 	built.digest = digestOf(built)
+	built.held = heldIn(built)
 	if b.fatal == before {
 		b.catalog.byName[s.Name] = built
 		b.catalog.byPrefix[w.Prefix] = built
@@ -248,6 +249,21 @@ func offersOf(s *server) core.Offers {
 
 // noDigests are those of a server that offers nothing, or is not there.
 var noDigests = digestOf(&server{tools: &list[*core.Tool]{}, prompts: &list[*core.Prompt]{}, resources: &list[*core.Resource]{}, templates: &list[*core.Resource]{}})
+
+// heldIn hashes what each resource holds that stands in the document itself.
+func heldIn(s *server) map[string][32]byte {
+	sums := map[string][32]byte{}
+	for uri, r := range s.resourceOf {
+		if r.body == nil || r.body.root != nil {
+			continue // an invoker or a file stands behind it
+		}
+		h := sha256.New()
+		fmt.Fprintf(h, "%q %t\n%s", r.wire.MIMEType, r.body.binary, r.body.text)
+		h.Write(r.body.fixed)
+		sums[uri] = [32]byte(h.Sum(nil))
+	}
+	return sums
+}
 
 // digestOf hashes what clients see of each list.
 func digestOf(s *server) digests {

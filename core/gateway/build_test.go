@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"github.com/sallyport/sallyport/core"
+	"github.com/sallyport/sallyport/core/wire"
 )
 
 // good is a Config with one of everything, in a directory with files.
@@ -343,6 +344,29 @@ func TestBuildLimits(t *testing.T) {
 	c, p := Build(context.Background(), more, options)
 	if c != nil || len(p) != 4 || !strings.Contains(p[3].Message, "more problems") {
 		t.Errorf("problems: %v", p)
+	}
+}
+
+// A member under a wrong name is one mistake, not also a missing one.
+func TestMisspeltMemberIsOneMistake(t *testing.T) {
+	s, _ := NewSchemas().compile(raw(`{"type":"object","properties":{"path":{"type":"string"},"to":{}},"required":["path","to"],"additionalProperties":false}`))
+	for _, row := range []struct{ value, want string }{
+		{`{"pth":"/x","to":1}`, "/pth is not known here"},
+		{`{"pth":"/x"}`, "/pth is not known here, /to is required"},
+		{`{"zzzzzz":"/x","to":1}`, "/path is required, /zzzzzz is not known here"},
+		{`{"to":1}`, "/path is required"},
+	} {
+		value, err := wire.Decode(raw(row.value))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got []string
+		for _, f := range s.check(value, false) {
+			got = append(got, f.path+" "+f.message)
+		}
+		if strings.Join(got, ", ") != row.want {
+			t.Errorf("%s: %q, want %s", row.value, got, row.want)
+		}
 	}
 }
 

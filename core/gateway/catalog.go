@@ -50,6 +50,7 @@ type server struct {
 	inOrder    []*resource // the templates, as they are tried
 
 	digest digests
+	held   map[string][32]byte // URI → hash of what a resource of the document itself holds
 }
 
 // digests are the hashes of what clients see of a server, to tell what a reload

@@ -430,6 +430,63 @@ func TestDrain(t *testing.T) {
 	}
 }
 
+// A client that stopped in the middle of a head does not hold a drain; one that still
+// sends its body gets its answer.
+func TestDrainOfHalfRequests(t *testing.T) {
+	r := run(t, func(o *Options, e *fakeEndpoint) {
+		o.Drain.Stop = 5 * time.Second
+		e.handle = func(_ context.Context, r *mcp.Request, sink mcp.Sink) {
+			sink.Reply(200, "application/json", nil, fmt.Appendf(nil, "%d", len(r.Body)))
+		}
+	})
+	whole := post("/mcp", strings.Repeat("x", 70_000))
+	heads, bodies := make([]net.Conn, 2), make([]net.Conn, 3)
+	for i := range heads {
+		heads[i] = r.dial()
+	}
+	r.send(heads[0], whole[:20])
+	r.send(heads[1], post("/mcp", "{}"))
+	readReply(t, bufio.NewReader(heads[1]), "POST")
+	r.send(heads[1], whole[:20]) // the second request of a connection
+	at := strings.Index(whole, "\r\n\r\n") + 4
+	for i, sent := range []int{at, at + 1, at + 40_000} {
+		bodies[i] = r.dial()
+		r.send(bodies[i], whole[:sent])
+	}
+	half := func() (n int) {
+		for _, c := range r.edge.open() {
+			if c.halfHead.Load() {
+				n++
+			}
+		}
+		return n
+	}
+	eventually(t, "two halves of heads", func() bool { return half() == 2 })
+	time.Sleep(20 * time.Millisecond)
+	if n := half(); n != 2 {
+		t.Errorf("%d connections count as in the middle of a head, want 2", n)
+	}
+	ended, begun := make(chan error, 1), time.Now()
+	go func() { ended <- r.stop() }()
+	for i, c := range heads {
+		if _, err := c.Read(make([]byte, 1)); err != io.EOF {
+			t.Errorf("half a head, %d: %v, want it closed", i, err)
+		}
+	}
+	if took := time.Since(begun); took > 2*time.Second {
+		t.Errorf("halves of heads were closed after %v", took)
+	}
+	for i, sent := range []int{at, at + 1, at + 40_000} {
+		r.send(bodies[i], whole[sent:])
+		if got := readReply(t, bufio.NewReader(bodies[i]), "POST"); got.body != "70000" {
+			t.Errorf("half a body, %d: %d %q", i, got.StatusCode, got.body)
+		}
+	}
+	if err := <-ended; err != nil {
+		t.Errorf("Serve: %v", err)
+	}
+}
+
 // What does not end is ended: by its context, then with its connection.
 func TestHardStop(t *testing.T) {
 	causes := make(chan error, 2)
