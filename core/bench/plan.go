@@ -16,7 +16,7 @@ import (
 // plan is what one run measures, and for how long.
 type plan struct {
 	write, gateway, only, profile string
-	strict, quick        bool
+	strict, quick                 bool
 
 	rounds     int
 	each       time.Duration // of one turn in a closed round
