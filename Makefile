@@ -1,7 +1,7 @@
 # Every target sets up what it needs. `make run` and `make build` need only Go.
 SHELL := bash
 .DEFAULT_GOAL := help
-.PHONY: help build run test check bench fmt generate clean
+.PHONY: help build run test check bench pgo fmt generate clean
 
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 COMMIT  ?= $(shell git rev-parse --short=12 HEAD 2>/dev/null || echo unknown)
@@ -15,7 +15,7 @@ build: ## build bin/sallyport: one static binary
 	CGO_ENABLED=0 go build -ldflags '$(LDFLAGS)' -o bin/sallyport .
 
 run: ## build the quickstart with Go alone and serve it on 127.0.0.1:8080
-	@CGO_ENABLED=0 go build -o bin/quickstart ./examples/quickstart
+	@CGO_ENABLED=0 go build -ldflags '$(LDFLAGS)' -o bin/quickstart ./examples/quickstart
 	@exec bin/quickstart
 
 test: ## run every suite, one line each; sets itself up on Debian as root
@@ -26,6 +26,9 @@ check: ## format, tidy, vet, lint, generated files, known vulnerabilities
 
 bench: ## measure and write docs/PERFORMANCE.md
 	go run ./core/bench -write docs/PERFORMANCE.md
+
+pgo: ## profile the gateway again: default.pgo, which the compiler reads
+	go run ./core/bench -only calls,legacy -profile default.pgo
 
 fmt: ## format all Go files
 	@bash .ci/tools.sh gofumpt

@@ -15,7 +15,7 @@ ok() {
   case $code in
     0) passed=$((passed + 1)); echo "ok       $name ($((SECONDS - start)) s)"; grep '^note: ' "$scratch/out" ;;
     77) skipped=$((skipped + 1)); echo "left out $name: $(tail -n 1 "$scratch/out")" ;;
-    *) failed=$((failed + 1)); echo "FAILED   $name ($((SECONDS - start)) s)"; sed 's/^/    /; 80q' "$scratch/out" ;;
+    *) failed=$((failed + 1)); echo "FAILED   $name ($((SECONDS - start)) s)"; sed 's/^/    /; 400q' "$scratch/out" ;;
   esac
 }
 

@@ -15,9 +15,14 @@ type Call struct {
 	// Arguments is the JSON object as sent, strictly parsed and re-encoded; never
 	// nil (an absent object is {}). Values is the same, decoded once: numbers are
 	// json.Number, so big integers survive. For a resource the values are "uri" and
-	// the variables of the template.
+	// the variables of the template. Values is nil where every part behind the
+	// gateway is Frugal and needs none. Nobody writes into Arguments.
 	Arguments json.RawMessage
 	Values    map[string]any
+	// Checked tells that package wire accepted Arguments, alone or as a part of a
+	// message, so that nobody need check them again. It is always set where an
+	// invoker finds no Values.
+	Checked bool
 
 	Who    Identity
 	Client Client
@@ -43,6 +48,11 @@ type Call struct {
 	Detach func(retry time.Duration) bool
 }
 
+// Frugal is the optional second interface of an invoker or transformer that may do
+// without Call.Values: it is asked once, when it is built. One that does not have it
+// is given them. Decoding them is a large part of what a small call costs.
+type Frugal interface{ NeedsValues() bool }
+
 // HeaderSource reads a request header; name in any case, "" when absent.
 type HeaderSource interface{ Get(name string) string }
 
@@ -61,7 +71,10 @@ type Notification struct {
 	Params json.RawMessage
 }
 
-// Result is what an invoker returns and a transformer rewrites.
+// Result is what an invoker returns and a transformer rewrites. Structured and the
+// texts of Content and Contents may share memory, also with the answer of an
+// upstream: transformers put other bytes in the place of Structured, and never write
+// into it.
 type Result struct {
 	Content    []Content
 	Structured json.RawMessage // structuredContent, any JSON value; nil = none

@@ -20,17 +20,47 @@ import (
 // A Lifetime whose end somebody waits for must be cancelled, as with
 // context.WithCancel.
 type Lifetime struct {
-	parent   context.Context
-	deadline time.Time // zero = the parent's
+	parent   context.Context //nolint:containedctx // it is a context
+	deadline time.Time       // zero = the parent's
 
-	mu      sync.Mutex
-	done    chan struct{}
-	err     error // set once
-	cause   error
-	timer   *time.Timer
-	leave   func() bool // ends the watch on the parent
-	waiters []*waiter
-	first   [2]*waiter // where waiters begins
+	mu       sync.Mutex
+	done     chan struct{}
+	err      error // set once
+	cause    error
+	timer    *time.Timer
+	watched  bool        // somebody waits
+	followed bool        // the parent tells us
+	up       Waiter      // where the parent is a Lifetime
+	leave    func() bool // where it is another context
+	waiters  []*Waiter
+	first    [2]*Waiter // where waiters begins
+}
+
+// Waiter is told of the end of a Lifetime. It costs no allocation where it is a part
+// of something that is kept; it waits for one Lifetime at a time.
+type Waiter struct {
+	f     func()
+	timed bool      // also when the deadline is the end
+	on    *Lifetime // what it waits for
+}
+
+// Stop ends the wait. It returns false when f was or will be called, or was stopped
+// before.
+func (w *Waiter) Stop() bool {
+	l := w.on
+	if l == nil {
+		return false
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	at := slices.Index(l.waiters, w)
+	if at < 0 {
+		return false
+	}
+	last := len(l.waiters) - 1
+	l.waiters[at], l.waiters[last] = l.waiters[last], nil
+	l.waiters = l.waiters[:last]
+	return true
 }
 
 // NewLifetime returns a Lifetime that ends with its parent, at the deadline (zero =
@@ -133,63 +163,44 @@ func (l *Lifetime) Done() <-chan struct{} {
 // AfterFunc calls f in its own goroutine at the end. stop returns false when f was
 // or will be called, or was stopped before. Package context calls it for derived
 // contexts.
-func (l *Lifetime) AfterFunc(f func()) (stop func() bool) { return l.add(&waiter{f: f, timed: true}) }
-
-// OnCancel is AfterFunc for those who keep the deadline themselves: f is called when
-// something else than the deadline is the end. It needs no timer.
-func (l *Lifetime) OnCancel(f func()) (stop func() bool) { return l.add(&waiter{f: f}) }
-
-// waiter is a function that is called at the end.
-type waiter struct {
-	f     func()
-	timed bool // also when the deadline is the end
+func (l *Lifetime) AfterFunc(f func()) (stop func() bool) {
+	w := &Waiter{}
+	l.add(w, f, true)
+	return w.Stop
 }
 
-func (l *Lifetime) add(w *waiter) (stop func() bool) {
+// OnCancel is AfterFunc for those who keep the deadline themselves: f is called when
+// something else than the deadline is the end. It needs no timer. w may be new or
+// have been stopped; stop it.
+func (l *Lifetime) OnCancel(w *Waiter, f func()) { l.add(w, f, false) }
+
+func (l *Lifetime) add(w *Waiter, f func(), timed bool) {
+	w.f, w.timed, w.on = f, timed, l
 	l.mu.Lock()
 	if l.err != nil {
 		late := errors.Is(l.err, context.DeadlineExceeded)
 		l.mu.Unlock()
-		if w.timed || !late {
-			go w.f()
+		if timed || !late {
+			go f()
 		}
-		return gone
+		return
 	}
 	if l.waiters == nil {
 		l.waiters = l.first[:0]
 	}
 	l.waiters = append(l.waiters, w)
 	l.mu.Unlock()
-	l.watch(w.timed)
-	return func() bool {
-		l.mu.Lock()
-		defer l.mu.Unlock()
-		at := slices.Index(l.waiters, w)
-		if at < 0 {
-			return false
-		}
-		last := len(l.waiters) - 1
-		l.waiters[at], l.waiters[last] = l.waiters[last], nil
-		l.waiters = l.waiters[:last]
-		return true
-	}
+	l.watch(timed)
 }
-
-func gone() bool { return false }
 
 // watch begins to wait for the end: of the parent, and of the time when timed.
 func (l *Lifetime) watch(timed bool) {
 	l.mu.Lock()
-	if l.err == nil && l.leave == nil {
-		l.leave = never // so that two callers do not both begin
+	if l.err == nil && !l.watched {
+		l.watched = true
 		l.mu.Unlock()
-		leave := l.follow()
+		l.follow()
 		l.mu.Lock()
-		if l.err != nil {
-			leave()
-		} else {
-			l.leave = leave
-		}
 	}
 	if timed && l.err == nil && l.timer == nil && !l.deadline.IsZero() {
 		l.timer = time.AfterFunc(l.deadline.Sub(now()), func() { l.end(context.DeadlineExceeded, nil) })
@@ -200,21 +211,32 @@ func (l *Lifetime) watch(timed bool) {
 // now is the clock that timers go by, as those of package context.
 var now = time.Now
 
-func never() bool { return true }
-
-// follow ends with the parent.
-func (l *Lifetime) follow() (leave func() bool) {
-	ended := func() { l.end(l.parent.Err(), Cause(l.parent)) }
-	switch up := l.parent.(type) {
-	case *Lifetime:
-		return up.AfterFunc(ended)
-	default:
-		if up.Done() == nil {
-			return never
-		}
-		return context.AfterFunc(up, ended)
+// follow ends with the parent. It runs once.
+func (l *Lifetime) follow() {
+	if up, ok := l.parent.(*Lifetime); ok {
+		up.add(&l.up, l.ended, true)
+	} else if l.parent.Done() != nil {
+		l.leave = context.AfterFunc(l.parent, l.ended)
+	}
+	l.mu.Lock()
+	over := l.err != nil
+	l.followed = !over
+	l.mu.Unlock()
+	if over {
+		l.unfollow()
 	}
 }
+
+func (l *Lifetime) unfollow() {
+	if l.leave != nil {
+		l.leave()
+	} else {
+		l.up.Stop()
+	}
+}
+
+// ended is called when the parent has ended.
+func (l *Lifetime) ended() { l.end(l.parent.Err(), Cause(l.parent)) }
 
 // Cancel ends it. cause may be nil. Later ends change nothing.
 func (l *Lifetime) Cancel(cause error) { l.end(context.Canceled, cause) }
@@ -232,11 +254,11 @@ func (l *Lifetime) end(err, cause error) {
 	if l.timer != nil {
 		l.timer.Stop()
 	}
-	leave, waiters := l.leave, l.waiters
+	waiters, followed := l.waiters, l.followed
 	l.waiters = nil
 	l.mu.Unlock()
-	if leave != nil {
-		leave()
+	if followed {
+		l.unfollow()
 	}
 	late := errors.Is(err, context.DeadlineExceeded)
 	for _, w := range waiters {

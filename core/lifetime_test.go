@@ -62,7 +62,7 @@ func TestLifetimeEnds(t *testing.T) {
 						if waits {
 							life.AfterFunc(count(&after))
 							life.AfterFunc(count(&after))
-							life.OnCancel(count(&onCancel))
+							life.OnCancel(&core.Waiter{}, count(&onCancel))
 							var stop context.CancelFunc
 							derived, stop = context.WithCancel(life)
 							defer stop()
@@ -104,13 +104,14 @@ func TestLifetimeStop(t *testing.T) {
 			t.Error("stop must say yes once")
 		}
 		called := make(chan struct{}, 2)
-		stop = life.OnCancel(func() { called <- struct{}{} })
+		var w core.Waiter
+		life.OnCancel(&w, func() { called <- struct{}{} })
 		life.Cancel(nil)
 		<-called
-		if stop() {
+		if w.Stop() {
 			t.Error("stop says yes after the call")
 		}
-		life.OnCancel(func() { called <- struct{}{} })
+		life.OnCancel(&w, func() { called <- struct{}{} })
 		<-called // of one that already ended
 	})
 }
@@ -134,10 +135,11 @@ func BenchmarkLifetime(b *testing.B) {
 	deadline := time.Now().Add(time.Hour)
 	b.Run("lifetime", func(b *testing.B) {
 		b.ReportAllocs()
+		var w core.Waiter
 		for b.Loop() {
 			life := core.NewLifetime(root, deadline)
-			stop := life.OnCancel(func() {})
-			stop()
+			life.OnCancel(&w, func() {})
+			w.Stop()
 			life.Cancel(nil)
 		}
 	})

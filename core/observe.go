@@ -12,6 +12,9 @@ type Observer interface {
 	Reloaded(ReloadEvent)
 	// Gauge registers a value that is read when metrics are scraped.
 	Gauge(name, help string, read func() int64)
+	// Counter registers a value that only rises, read likewise. The metric's name gets
+	// the ending _total.
+	Counter(name, help string, read func() int64)
 }
 
 // CallEvent is one tools/call, prompts/get or resources/read.
@@ -47,7 +50,8 @@ type UpstreamEvent struct {
 // ReloadEvent is one attempt to apply changed documents.
 type ReloadEvent struct {
 	OK       bool
-	Problems int
+	Mistakes int    // in the documents that were read
+	Warnings int    // likewise
 	Revision string // hash of what is now served
 	Duration time.Duration
 }
@@ -69,5 +73,8 @@ func (NoObserver) Reloaded(ReloadEvent) {}
 
 // Gauge drops the gauge.
 func (NoObserver) Gauge(string, string, func() int64) {}
+
+// Counter drops the counter.
+func (NoObserver) Counter(string, string, func() int64) {}
 
 var _ Observer = NoObserver{}

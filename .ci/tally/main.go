@@ -62,8 +62,9 @@ func main() {
 	out := flag.String("out", "", "file that one line per suite is appended to: name, passed, failed, skipped, with tabs between")
 	module := flag.String("module", "github.com/sallyport/sallyport", "module path, cut from package names")
 	split := flag.String("split", "", "package, below the module, whose top-level tests are suites of their own")
+	mark := flag.String("mark", "", "what is added to the name of each suite")
 	flag.Parse()
-	suites, err := tally(os.Stdin, os.Stdout, *module, *split)
+	suites, err := tally(os.Stdin, os.Stdout, *module, *split, *mark)
 	if err == nil && *out != "" {
 		err = record(*out, suites)
 	}
@@ -83,7 +84,7 @@ func main() {
 
 // tally reads events from in and writes failures, reasons of skips and one line per
 // suite to out.
-func tally(in io.Reader, out io.Writer, module, split string) ([]Suite, error) {
+func tally(in io.Reader, out io.Writer, module, split, mark string) ([]Suite, error) {
 	rooms := map[string]*room{}
 	builds := map[string][]string{}
 	lines := bufio.NewScanner(in)
@@ -114,7 +115,7 @@ func tally(in io.Reader, out io.Writer, module, split string) ([]Suite, error) {
 			fmt.Fprint(out, line)
 		}
 	}
-	return count(rooms, out, module, split), nil
+	return count(rooms, out, module, split, mark), nil
 }
 
 func (r *room) take(e event) {
@@ -152,13 +153,13 @@ func (r *room) take(e event) {
 	}
 }
 
-func count(rooms map[string]*room, out io.Writer, module, split string) []Suite {
+func count(rooms map[string]*room, out io.Writer, module, split, mark string) []Suite {
 	sums := map[string]*Suite{}
 	var names []string
 	suite := func(name string) *Suite {
 		s := sums[name]
 		if s == nil {
-			s = &Suite{Name: name}
+			s = &Suite{Name: name + mark}
 			sums[name] = s
 			names = append(names, name)
 		}

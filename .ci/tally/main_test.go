@@ -13,6 +13,7 @@ func TestTally(t *testing.T) {
 		name  string
 		in    []string
 		split string
+		mark  string
 		want  []string // suites
 		show  []string // somewhere in the output
 	}{
@@ -92,6 +93,12 @@ func TestTally(t *testing.T) {
 			show: []string{"left out: example.org/m/core/interop TestB", "no Node"},
 		},
 		{
+			name: "mark",
+			mark: " (twice)",
+			in:   []string{`{"Action":"pass","Package":"example.org/m/core/web","Test":"TestA"}`},
+			want: []string{"core/web (twice): 1 passed, 0 failed, 0 skipped"},
+		},
+		{
 			name: "deep packages belong to their room",
 			in: []string{
 				`{"Action":"pass","Package":"example.org/m/core/invokers/rest","Test":"TestA"}`,
@@ -103,7 +110,7 @@ func TestTally(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			var out strings.Builder
-			suites, err := tally(strings.NewReader(strings.Join(tt.in, "\n")), &out, m, tt.split)
+			suites, err := tally(strings.NewReader(strings.Join(tt.in, "\n")), &out, m, tt.split, tt.mark)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -80,7 +80,7 @@ func Main(ctx context.Context, args []string, stdout, stderr io.Writer) (code in
 	}
 	parsed, err := parser.Parse(args)
 	if err != nil {
-		fmt.Fprintf(stderr, "sallyport: %v\ntry: sallyport --help\n", err)
+		fmt.Fprintf(stderr, "sallyport: %v\ntry: sallyport %s--help\n", err, commandOf(parser, args))
 		return exitUsage
 	}
 	selected, ok := parsed.Selected().Target.Addr().Interface().(command)
@@ -89,6 +89,17 @@ func Main(ctx context.Context, args []string, stdout, stderr io.Writer) (code in
 		return exitUsage
 	}
 	return selected.run(ctx, console{out: stdout, err: stderr, lookup: os.LookupEnv, environ: os.Environ})
+}
+
+// commandOf returns the command that was typed, with a blank; "" when there is none
+// of that name.
+func commandOf(parser *kong.Kong, args []string) string {
+	for _, one := range parser.Model.Children {
+		if len(args) > 0 && one.Name == args[0] {
+			return one.Name + " "
+		}
+	}
+	return ""
 }
 
 // complain prints an error with its fix and returns the exit code for it.

@@ -28,9 +28,9 @@ func (k checkCommand) run(ctx context.Context, c console) int {
 	if catalog != nil {
 		defer catalog.Close()
 	}
-	problems = config.Merge(problems, more)
+	problems, refused := judge(config.Merge(problems, more), catalog)
 	report(c.err, problems)
-	if config.Refused(problems) {
+	if refused {
 		return exitWrong
 	}
 	servers, tools := len(cfg.Servers), 0
@@ -47,14 +47,7 @@ func report(w io.Writer, problems []core.Problem) {
 		return
 	}
 	fmt.Fprint(w, config.Format(problems))
-	mistakes, warnings := 0, 0
-	for _, p := range problems {
-		if p.Warning {
-			warnings++
-		} else {
-			mistakes++
-		}
-	}
+	mistakes, warnings := tally(problems)
 	fmt.Fprintf(w, "%s, %s\n", count(mistakes, "mistake"), count(warnings, "warning"))
 }
 

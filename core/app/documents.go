@@ -3,6 +3,7 @@ package app
 import (
 	"context"
 	"crypto/sha256"
+	"encoding/json"
 	"log/slog"
 	"os"
 	"sync"
@@ -22,8 +23,8 @@ type documentSet struct {
 }
 
 // documents reads files and directories, and watches them.
-func documents(paths []string, all gateway.Kinds, lookup func(string) (string, bool)) *documentSet {
-	w := &config.Watcher{Paths: paths}
+func documents(settings config.Settings, all gateway.Kinds, lookup func(string) (string, bool)) *documentSet {
+	w := &config.Watcher{Paths: settings.Config, Poll: settings.Reload.Poll}
 	options := config.Options{Invokers: all.Invokers, Transformers: all.Transformers, Env: lookup}
 	return &documentSet{
 		read: func() (core.Config, []core.Problem) { return w.Read(options) },
@@ -36,12 +37,11 @@ func documents(paths []string, all gateway.Kinds, lookup func(string) (string, b
 }
 
 // load reads, builds and publishes. When something is wrong, nothing changes.
-func (h *gatehouse) load(ctx context.Context, docs *documentSet) []core.Problem {
+func (h *gatehouse) load(ctx context.Context, docs *documentSet) (problems []core.Problem, refused bool) {
 	began := time.Now()
 	cfg, problems := docs.read()
 	catalog, more := h.gateway.Build(ctx, cfg)
-	problems = config.Merge(problems, more)
-	refused := config.Refused(problems)
+	problems, refused = judge(config.Merge(problems, more), catalog)
 	switch {
 	case catalog == nil:
 	case refused:
@@ -58,8 +58,34 @@ func (h *gatehouse) load(ctx context.Context, docs *documentSet) []core.Problem 
 		h.state.serve(cfg)
 	}
 	h.state.set(h.gateway.Revision(), problems, refused)
-	h.telemetry.Reloaded(core.ReloadEvent{OK: !refused, Problems: len(problems), Revision: h.gateway.Revision(), Duration: time.Since(began)})
-	return problems
+	mistakes, warnings := tally(problems)
+	h.telemetry.Reloaded(core.ReloadEvent{
+		OK: !refused, Mistakes: mistakes, Warnings: warnings, Revision: h.gateway.Revision(), Duration: time.Since(began),
+	})
+	return problems, refused
+}
+
+// judge says whether documents are refused: for a mistake, and also when no Catalog
+// came of them. Build says why; were it ever silent, nothing must look good.
+func judge(problems []core.Problem, catalog *gateway.Catalog) ([]core.Problem, bool) {
+	if catalog == nil && !config.Refused(problems) {
+		problems = append(problems, core.Problem{
+			Message: "the documents cannot be served, and nothing says why", Fix: "mend the warnings, and please report this",
+		})
+	}
+	return problems, config.Refused(problems)
+}
+
+// tally counts mistakes and warnings.
+func tally(problems []core.Problem) (mistakes, warnings int) {
+	for _, p := range problems {
+		if p.Warning {
+			warnings++
+		} else {
+			mistakes++
+		}
+	}
+	return mistakes, warnings
 }
 
 // tellOfFiles tells the clients of each resource whose file has other content than
@@ -81,8 +107,17 @@ func (h *gatehouse) tellOfFiles(files []gateway.WatchedFile) {
 
 // reload applies changed documents; what is wrong goes to the log.
 func (h *gatehouse) reload(ctx context.Context, docs *documentSet) {
-	problems := h.load(ctx, docs)
-	refused := config.Refused(problems)
+	problems, refused := h.load(ctx, docs)
+	h.logProblems(ctx, problems)
+	mistakes, warnings := tally(problems)
+	if refused {
+		h.log.Error("reload refused; the documents before it are still served", "mistakes", mistakes, "warnings", warnings, "revision", h.gateway.Revision())
+		return
+	}
+	h.log.Info("reloaded", "warnings", warnings, "revision", h.gateway.Revision())
+}
+
+func (h *gatehouse) logProblems(ctx context.Context, problems []core.Problem) {
 	for _, p := range problems {
 		level := slog.LevelError
 		if p.Warning {
@@ -90,11 +125,6 @@ func (h *gatehouse) reload(ctx context.Context, docs *documentSet) {
 		}
 		h.log.Log(ctx, level, "document problem", "file", p.File, "line", p.Line, "column", p.Column, "path", p.Path, "problem", p.Message, "fix", p.Fix)
 	}
-	if refused {
-		h.log.Error("reload refused; the documents before it are still served", "problems", len(problems), "revision", h.gateway.Revision())
-		return
-	}
-	h.log.Info("reloaded", "revision", h.gateway.Revision())
 }
 
 // state is what /readyz tells of the documents.
@@ -129,15 +159,6 @@ func (s *state) set(revision string, problems []core.Problem, failed bool) {
 	s.revision, s.problems, s.failed = revision, problems, failed
 }
 
-func (s *state) failedGauge() int64 {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.failed {
-		return 1
-	}
-	return 0
-}
-
 // readiness is yes as long as some documents are served: a mistake in newer ones is
 // told, and takes nobody off the air.
 func (s *state) readiness() web.Readiness {
@@ -145,7 +166,35 @@ func (s *state) readiness() web.Readiness {
 	defer s.mu.Unlock()
 	r := web.Readiness{Ready: s.revision != "", Revision: s.revision}
 	if s.failed {
-		r.ReloadError = config.Format(s.problems)
+		r.ReloadError = reloadError(s.problems)
 	}
 	return r
+}
+
+// mostTold bounds how many mistakes /readyz tells; the log has all of them.
+const mostTold = 10
+
+// toldProblem is a mistake as /readyz tells it.
+type toldProblem struct {
+	File    string `json:"file,omitempty"`
+	Line    int    `json:"line,omitempty"`
+	Column  int    `json:"column,omitempty"`
+	Path    string `json:"path,omitempty"`
+	Problem string `json:"problem"`
+	Fix     string `json:"fix,omitempty"`
+}
+
+// reloadError lists the first mistakes as JSON; warnings refuse nothing.
+func reloadError(problems []core.Problem) json.RawMessage {
+	told := []toldProblem{}
+	for _, p := range problems {
+		if !p.Warning && len(told) < mostTold {
+			told = append(told, toldProblem{p.File, p.Line, p.Column, p.Path, p.Message, p.Fix})
+		}
+	}
+	text, err := json.Marshal(told)
+	if err != nil { // texts and numbers always marshal
+		return json.RawMessage(`[]`)
+	}
+	return text
 }

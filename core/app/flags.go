@@ -20,7 +20,7 @@ func newSettingFlags() settingFlags {
 	knobs := config.Knobs()
 	fields := make([]reflect.StructField, len(knobs))
 	for i, knob := range knobs {
-		tag := "name:" + strconv.Quote(knob.Flag) + " help:" + strconv.Quote(helpOf(knob)) + " placeholder:" + strconv.Quote(strings.ToUpper(lastWord(knob.Flag)))
+		tag := "name:" + strconv.Quote(knob.Flag) + " help:" + strconv.Quote(helpOf(knob)) + " placeholder:" + strconv.Quote(placeholder(knob))
 		kind := reflect.TypeFor[string]()
 		if knob.List {
 			kind = reflect.TypeFor[[]string]()
@@ -38,7 +38,37 @@ func helpOf(knob config.Knob) string {
 	return text + " [" + "$$" + knob.Environment + "]"
 }
 
-func lastWord(flag string) string { return flag[strings.LastIndexByte(flag, '-')+1:] }
+// placeholders say in one word what stands behind a flag, by how the setting says
+// what is right.
+var placeholders = []struct{ expects, word string }{
+	{"an address", "HOST:PORT"},
+	{"a duration", "DURATION"},
+	{"a size", "SIZE"},
+	{"an integer", "N"},
+	{"a host name", "HOST"},
+	{"an origin", "ORIGIN"},
+	{"a range of addresses", "CIDR"},
+	{"one of ", "WORD"},
+}
+
+func placeholder(knob config.Knob) string {
+	switch knob.Key {
+	case "config":
+		return "FILE_OR_DIR"
+	case "data":
+		return "DIR"
+	}
+	expects := strings.TrimPrefix(knob.Expects, "a list, each item ")
+	for _, one := range placeholders {
+		if rest, found := strings.CutPrefix(expects, one.expects); found {
+			if one.word == "WORD" {
+				return strings.ReplaceAll(rest, ", ", "|")
+			}
+			return one.word
+		}
+	}
+	return "TEXT"
+}
 
 // lay lays the flags that were typed over the settings.
 func (f settingFlags) lay(s *config.Settings) []core.Problem {

@@ -43,7 +43,7 @@ func newGatehouse(ctx context.Context, s config.Settings, c console, all gateway
 	tuneMemory(c.lookup, limitFiles)
 	endpoint, _ := c.lookup("OTEL_EXPORTER_OTLP_ENDPOINT")
 	seen, err := telemetry.New(ctx, telemetry.Options{
-		Output: c.err, Format: s.Log.Format, Level: s.Log.Level, Requests: s.Log.Slog() <= slog.LevelDebug,
+		Output: c.err, Format: s.Log.Format, Level: s.Log.Level, Requests: s.Log.Requests,
 		Version: version, Source: revisionOfBuild(), Endpoint: endpoint,
 	})
 	if err != nil {
@@ -59,7 +59,6 @@ func newGatehouse(ctx context.Context, s config.Settings, c console, all gateway
 		return nil, err
 	}
 	seen.Gauge("sallyport_sessions", "Sessions in memory.", func() int64 { return int64(h.sessions.Len()) })
-	seen.Gauge("sallyport_config_reload_failed", "1 while the newest documents are refused and older ones are served.", h.state.failedGauge)
 	return h, nil
 }
 
@@ -125,17 +124,20 @@ func (h *gatehouse) metrics() (body []byte, contentType string) {
 // connections are accepted.
 func (h *gatehouse) run(ctx context.Context, docs *documentSet, ready func(net.Listener)) int {
 	defer h.close(context.WithoutCancel(ctx))
-	if problems := h.load(ctx, docs); config.Refused(problems) {
+	problems, refused := h.load(ctx, docs)
+	if refused {
 		report(h.console.err, problems)
 		return exitWrong
 	}
+	h.logProblems(ctx, problems)
 	ln, err := (&net.ListenConfig{}).Listen(ctx, "tcp", h.settings.Listen)
 	if err != nil {
 		return h.console.complain("serve", &core.Error{
 			Message: "listen on " + h.settings.Listen, Err: err, Fix: "free the address, or name another with --listen HOST:PORT",
 		})
 	}
-	inner, stop := context.WithCancel(ctx)
+	// What the requests under way need outlives the signal: it ends after the drain.
+	inner, stop := context.WithCancel(context.WithoutCancel(ctx))
 	var work sync.WaitGroup
 	work.Go(func() { h.sessions.Run(inner) })
 	work.Go(func() { docs.watch(inner, h.log, func() { h.reload(inner, docs) }) })

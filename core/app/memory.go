@@ -8,10 +8,14 @@ import (
 	"strings"
 )
 
-// gcPercent lets the heap grow to five times what is alive before it is collected.
-// What is alive is a few MiB, and at the default of 100 a busy gateway spends a tenth
-// of its time collecting.
-const gcPercent = 400
+// ballastSize is counted as alive by the collector, but never touched, so the system
+// gives no memory for it. What is really alive is a few MiB: without the ballast the
+// heap would be collected each time it has grown by as much, and a busy gateway would
+// spend a tenth of its time on that. A higher GOGC would do the same, and would let
+// the garbage of ten thousand streams grow to a multiple of them, too.
+const ballastSize = 32 << 20
+
+var ballast []byte
 
 // limitFiles say how much memory the cgroup (version 2, then 1) may use.
 var limitFiles = []string{"/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"}
@@ -21,7 +25,7 @@ var limitFiles = []string{"/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/me
 // GOMEMLIMIT win.
 func tuneMemory(lookup func(string) (string, bool), files []string) {
 	if _, set := lookup("GOGC"); !set {
-		debug.SetGCPercent(gcPercent)
+		ballast = make([]byte, ballastSize)
 	}
 	if _, set := lookup("GOMEMLIMIT"); set {
 		return

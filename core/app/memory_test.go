@@ -22,23 +22,23 @@ func TestMemoryLimit(t *testing.T) {
 }
 
 func TestTuneMemory(t *testing.T) {
-	percent, limit := debug.SetGCPercent(100), debug.SetMemoryLimit(-1)
-	defer func() { debug.SetGCPercent(percent); debug.SetMemoryLimit(limit) }()
+	limit := debug.SetMemoryLimit(-1)
+	defer func() { debug.SetMemoryLimit(limit); ballast = nil }()
 	file := filepath.Join(t.TempDir(), "memory.max")
 	if err := os.WriteFile(file, []byte("1000000000"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	given := func(name string) (string, bool) { return "given", name == "GOGC" || name == "GOMEMLIMIT" }
 	tuneMemory(given, []string{file})
-	if got := debug.SetGCPercent(100); got != 100 {
-		t.Errorf("GOGC was given and the pace is %d", got)
+	if ballast != nil {
+		t.Error("GOGC was given, and there is a ballast")
 	}
 	if got := debug.SetMemoryLimit(-1); got != limit {
 		t.Errorf("GOMEMLIMIT was given and the limit is %d", got)
 	}
 	tuneMemory(func(string) (string, bool) { return "", false }, []string{file})
-	if got := debug.SetGCPercent(100); got != gcPercent {
-		t.Errorf("the pace is %d; want %d", got, gcPercent)
+	if len(ballast) != ballastSize {
+		t.Errorf("the ballast is %d bytes; want %d", len(ballast), ballastSize)
 	}
 	if got := debug.SetMemoryLimit(-1); got != 900000000 {
 		t.Errorf("the limit is %d; want 900000000", got)

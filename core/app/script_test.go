@@ -22,6 +22,7 @@ func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){
 		"sallyport": func() {
 			ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+			context.AfterFunc(ctx, stop) // as main does
 			code := Main(ctx, os.Args[1:], os.Stdout, os.Stderr)
 			stop()
 			os.Exit(code)
@@ -35,7 +36,7 @@ func TestCommands(t *testing.T) {
 		Dir:                 "testdata/script",
 		RequireExplicitExec: true,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"origin": waitForOrigin, "get": get, "rpc": rpc, "replace": replace, "bookshop": openBookshop,
+			"origin": waitForOrigin, "get": get, "rpc": rpc, "replace": replace, "bookshop": openBookshop, "drown": drown,
 		},
 	})
 }
@@ -132,6 +133,16 @@ func replace(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	ts.Check(os.WriteFile(name+".new~", []byte(strings.ReplaceAll(string(text), args[1], args[2])), 0o600))
 	ts.Check(os.Rename(name+".new~", name))
+}
+
+// drown FILE writes a document with 600 warnings and, behind them, one mistake.
+func drown(ts *testscript.TestScript, _ bool, args []string) {
+	text := "connections:\n"
+	for i := range 600 {
+		text += fmt.Sprintf("  - {name: c%d, baseUrl: 'https://shop.example'}\n", i)
+	}
+	text += "servers:\n  - name: one\n    tools:\n      - {name: t, invoker: {kind: rest, config: {connection: nowhere, path: /}}}\n"
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]), []byte(text), 0o600))
 }
 
 // openBookshop starts the quickstart's service and puts its address into

@@ -41,7 +41,7 @@ func (s *serveCommand) run(ctx context.Context, c console) int {
 	if err != nil {
 		return c.complain("serve", err)
 	}
-	return house.run(ctx, documents(settings.Config, house.kinds, c.lookup), func(ln net.Listener) {
+	return house.run(ctx, documents(settings, house.kinds, c.lookup), func(ln net.Listener) {
 		origin := originOf(ln)
 		fmt.Fprintf(c.out, "listening on %s\n", origin)
 		if s.Hints {

@@ -67,7 +67,7 @@ func Read(paths []string, o Options) (core.Config, []core.Problem) {
 }
 
 // read also returns the fingerprint of everything it looked at.
-func read(paths []string, o Options) (core.Config, []core.Problem, print) {
+func read(paths []string, o Options) (core.Config, []core.Problem, fingerprint) {
 	var cfg core.Config
 	var total int64
 	o.parsed = nil
@@ -153,7 +153,7 @@ func isDocument(base string) bool {
 
 // collect lists the documents that paths name, and what must be looked at again to
 // see whether the list has changed.
-func collect(paths []string) (files []string, seen print, problems []core.Problem) {
+func collect(paths []string) (files []string, seen fingerprint, problems []core.Problem) {
 	twice := map[string]bool{}
 	add := func(name string) {
 		id, err := filepath.Abs(name)
@@ -223,9 +223,9 @@ type File struct {
 	limit int64 // it is read no further
 }
 
-// print is what reading looked at: the same print means that reading again would
+// fingerprint is what reading looked at: the same fingerprint means that reading again would
 // give the same.
-type print struct {
+type fingerprint struct {
 	files       []File // documents, and the files of references
 	directories []File // Sum is that of the names in it
 }

@@ -81,7 +81,7 @@ var onlyReader = map[string]string{
 	"in-transformer.yaml": "references in the config of a kind",
 }
 
-func compiled(t *testing.T, schema []byte) *jsonschema.Schema {
+func compiled(t testing.TB, schema []byte) *jsonschema.Schema {
 	t.Helper()
 	value, err := jsonschema.UnmarshalJSON(bytes.NewReader(schema))
 	if err != nil {
@@ -290,4 +290,41 @@ func meaning(t *testing.T, cfg core.Config) string {
 		}
 	}
 	return out.String() + "\n"
+}
+
+// Every document that the project ships is right, for the reader and for the JSON
+// Schema. What it says in the config of its kinds is tested where the kinds are.
+func TestShipped(t *testing.T) {
+	schema, ofSettings := compiled(t, Schema(nil, nil)), compiled(t, SettingsSchema())
+	var paths []string
+	for _, pattern := range []string{"../../examples/*/*.yaml", "../../examples/*/*.yml", "../fixture/*.yaml"} {
+		found, err := filepath.Glob(pattern)
+		if err != nil {
+			t.Fatal(err)
+		}
+		paths = append(paths, found...)
+	}
+	if len(paths) == 0 {
+		t.Fatal("no documents are shipped")
+	}
+	for _, path := range paths {
+		b, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var problems []core.Problem
+		by := schema
+		if isDocument(filepath.Base(path)) {
+			_, problems = Read([]string{path}, Options{Env: func(string) (string, bool) { return "", false }})
+		} else {
+			by = ofSettings
+			_, problems = LoadSettings(path)
+		}
+		if len(problems) > 0 {
+			t.Error(Format(problems))
+		}
+		if err, readable := judge(t, by, path, b); err != nil || !readable {
+			t.Errorf("%s: the JSON Schema refuses it: %v", path, err)
+		}
+	}
 }

@@ -49,7 +49,7 @@ var connection = describe[core.ConnectionConfig]("connection",
 	may("followRedirects", whole(0, 3), "How many redirects to follow. Each hop is checked like a call, and credentials stay on the same origin.").otherwise("0"),
 	may("retries", whole(0, 5), "How often an idempotent request is tried again when the connection broke or the status says so; all retries together stay within a budget.").filling("1"),
 	may("maxInFlight", whole(1, 100_000), "How many requests may be on their way to the upstream at once.").otherwise("64"),
-	may("maxQueued", whole(0, 100_000), "How many more may wait for one of those places, a second at most. Beyond that calls are refused.").otherwise("64"),
+	may("maxQueued", whole(1, 100_000), "How many more may wait for one of those places, a second at most. Beyond that calls are refused.").otherwise("64"),
 	may("breaker", breaker, "When to stop asking an upstream that fails.").without("opens when half of at least 20 requests in 10s failed, for 5s"),
 ).like(`
 name: shop
@@ -92,7 +92,7 @@ var tls = describe[core.TLSConfig]("tls", "Trust and identity in TLS. Certificat
 	may("serverName", line().refers(), "The name that the upstream's certificate must hold.").without("the host of baseUrl").such("api.internal"),
 	may("insecureSkipVerify", onOff(), "Trust any certificate. For experiments only: everybody on the way can read and change the traffic. A warning is logged.").otherwise("false"),
 ).like(`
-ca: "-----BEGIN CERTIFICATE-----"
+ca: ${file:certs/ca.pem}
 serverName: api.internal
 `)
 
@@ -108,10 +108,10 @@ total: 10s
 
 var breaker = describe[core.BreakerConfig]("breaker", "The circuit breaker of a connection: while it is open, calls fail at once instead of waiting.", nil,
 	may("disabled", onOff(), "Never open.").otherwise("false"),
-	may("failureShare", share(), "Open when this share of the requests in the window failed, from 0 to 1.").otherwise("0.5").such("0.5"),
+	may("failureShare", atLeastShare(0.01), "Open when this share of the requests in the window failed: 0.5 is half of them. Failed are those without an answer in time and those answered 502, 503 or 504; a 500 speaks of one request, not of the upstream.").otherwise("0.5").such("0.5"),
 	may("minRequests", whole(1, 1_000_000), "Do not judge before this many requests in the window.").otherwise("20").such("20"),
 	may("window", lasting(100*time.Millisecond, time.Hour), "How far to look back.").otherwise("10s").such("10s"),
-	may("openFor", lasting(100*time.Millisecond, time.Hour), "How long to stay open before trying one request; longer each time, up to a minute.").otherwise("5s").such("5s"),
+	may("openFor", lasting(100*time.Millisecond, time.Hour), "How long to stay open before trying one request; up to a fifth longer, so that replicas do not try in step.").otherwise("5s").such("5s"),
 ).like(`
 failureShare: 0.5
 minRequests: 20

@@ -20,7 +20,7 @@ const (
 	// referencePattern matches a text that holds a reference.
 	referencePattern = `(^|[^$])\$\{(env|file):`
 	// referringPattern matches a whole text whose references are well-formed.
-	referringPattern = `^([^$]|\$\$+\{|\$+[^${]|\$\{(env:[A-Za-z_][A-Za-z0-9_]*(:-([^${}]|\$+[^${}])*\$*)?|file:[^${}]+)\})*\$*$`
+	referringPattern = `^([^$]|\$\$+\{|\$+[^${]|\$\{(env:[A-Za-z_][A-Za-z0-9_]*(:-([^$}]|\$+[^${}])*\$*)?|file:(([^$}]|\$+[^${}])+\$*|\$+))\})*\$*$`
 )
 
 var (
@@ -103,6 +103,9 @@ func (r *reader) resolve(n *node, inside string) (string, bool) {
 
 // content reads the file of a reference, without the line break at its end.
 func (r *reader) content(n *node, name string) (string, bool) {
+	if r.sample {
+		return "", true
+	}
 	path := name
 	if !filepath.IsAbs(path) {
 		path = filepath.Join(r.source.root, path)

@@ -17,17 +17,17 @@ func KindsPage(invokers []core.Kind[core.Invoker], transformers []core.Kind[core
 		"Keys marked with ↗ may hold [references](configuration.md#references) such as `${env:NAME}`.\n")
 	p.say("## Invokers\n")
 	for _, k := range invokers {
-		p.kind(drawnKind{k.Name, k.Summary, k.Schema, k.Example}, "invoker")
+		p.kind(drawnKind{k.Name, k.Summary, k.Schema, k.Example})
 	}
 	p.say("## Transformers\n")
 	for _, k := range transformers {
-		p.kind(drawnKind{k.Name, k.Summary, k.Schema, k.Example}, "transformer")
+		p.kind(drawnKind{k.Name, k.Summary, k.Schema, k.Example})
 	}
 	return p.end()
 }
 
 // kind describes one kind.
-func (p *page) kind(k drawnKind, role string) {
+func (p *page) kind(k drawnKind) {
 	p.say("### %s\n\n%s\n", k.name, k.summary)
 	if k.example != "" {
 		config := "  " + strings.ReplaceAll(strings.TrimSpace(k.example), "\n", "\n  ")
@@ -59,15 +59,55 @@ func (p *page) properties(s, root *node, path string, open []*node) {
 	}
 	if all := s.get("properties"); all != nil {
 		for i, k := range all.keys {
-			p.property(deref(all.items[i], root), root, path+k.text, required[k.text], open)
+			p.property(deref(all.items[i], root), root, path+k.text, required[k.text], needs(s, k.text), open)
 		}
 	}
 	if more := s.get("additionalProperties"); more != nil && more.sort == object && len(more.keys) > 0 {
-		p.property(deref(more, root), root, path+"*", false, open)
+		p.property(deref(more, root), root, path+"*", false, "", open)
 	}
 }
 
-func (p *page) property(s, root *node, path string, required bool, open []*node) {
+// needs says which keys the values of a key need, by the branches of s that only
+// narrow what s says: {"properties": {"by": {"const": "url"}}, "required": ["next"]}.
+func needs(s *node, key string) (about string) {
+	for _, several := range inLists[1:] {
+		branches := s.get(several)
+		if branches == nil {
+			continue
+		}
+		for _, branch := range branches.items {
+			required, own := branch.get("required"), branch.get("properties")
+			if required == nil || own == nil || own.get(key) == nil || !narrows(branch, s) {
+				continue
+			}
+			var others []string
+			for _, other := range required.items {
+				if other.text != key {
+					others = append(others, "`"+other.text+"`")
+				}
+			}
+			about += " Beside " + schemaValue(own.get(key), nil) + " there must be " + strings.Join(others, " and ") + "."
+		}
+	}
+	return about
+}
+
+// narrows tells whether every property of a branch is one of s: its rows would only
+// say again what is already there.
+func narrows(branch, s *node) bool {
+	own, all := branch.get("properties"), s.get("properties")
+	if own == nil || all == nil {
+		return false
+	}
+	for _, k := range own.keys {
+		if all.get(k.text) == nil {
+			return false
+		}
+	}
+	return true
+}
+
+func (p *page) property(s, root *node, path string, required bool, needed string, open []*node) {
 	if s == nil {
 		return
 	}
@@ -85,12 +125,15 @@ func (p *page) property(s, root *node, path string, required bool, open []*node)
 	if d := s.get("default"); d != nil {
 		about += " Default: `" + string(d.appendJSON(nil, nil)) + "`."
 	}
+	about += needed
 	p.say("| %s | %s | %s |", name, cell(schemaValue(s, root)), cell(about))
 	p.properties(s, root, path+".", open)
 	for _, several := range inLists[1:] {
 		if list := s.get(several); list != nil {
 			for _, one := range list.items {
-				p.properties(one, root, path+".", open)
+				if !narrows(one, s) {
+					p.properties(one, root, path+".", open)
+				}
 			}
 		}
 	}

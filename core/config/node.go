@@ -194,7 +194,7 @@ func (m *mistakes) add(line, column int, path, message, fix string) {
 func place(b []byte, offset int) (line, column int) {
 	offset = min(offset, len(b))
 	line, start := 1, 0
-	for i := 0; i < offset; i++ {
+	for i := range offset {
 		if b[i] == '\n' || b[i] == '\r' && (i+1 == len(b) || b[i+1] != '\n') {
 			line, start = line+1, i+1
 		}

@@ -36,16 +36,24 @@ func Merge(structural, semantic []core.Problem) []core.Problem {
 }
 
 // Sorted returns the problems in the order of files, lines and columns, each once.
+// What has no place at all, such as how many problems were left out, comes last.
 func Sorted(problems []core.Problem) []core.Problem {
 	all := slices.Clone(problems)
 	slices.SortStableFunc(all, func(a, b core.Problem) int {
-		return cmp.Or(strings.Compare(a.File, b.File), cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column),
+		return cmp.Or(nowhere(a)-nowhere(b), strings.Compare(a.File, b.File), cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column),
 			strings.Compare(a.Path, b.Path), strings.Compare(a.Message, b.Message))
 	})
 	return slices.CompactFunc(all, func(a, b core.Problem) bool {
 		a.Fix, b.Fix = "", ""
 		return a == b
 	})
+}
+
+func nowhere(p core.Problem) int {
+	if p.File == "" && p.Path == "" {
+		return 1
+	}
+	return 0
 }
 
 // Refused tells whether one of the problems is more than a warning.

@@ -21,6 +21,7 @@ type reader struct {
 	source  *source // nil for settings
 	options Options
 	allowed string // where references may stand, for messages
+	sample  bool   // what references name is taken for there, and empty
 	current *field // whose value is being read, for examples in messages
 }
 

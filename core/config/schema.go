@@ -219,7 +219,7 @@ func sample(text string, s *shape) *node {
 	if n == nil {
 		return nil
 	}
-	r := &reader{found: found, source: &source{}, options: Options{Env: func(string) (string, bool) { return "", true }}}
+	r := &reader{found: found, source: &source{}, sample: true, options: Options{Env: func(string) (string, bool) { return "", true }}}
 	if !s.reference && !s.secret {
 		r.read(n, s, noValue)
 	}
@@ -343,7 +343,8 @@ func each(n *node, at string) *node {
 
 // Small builders of nodes.
 
-func str(s string) *node         { return &node{sort: text, text: s} }
+func str(s string) *node { return &node{sort: text, text: s} }
+
 func num(f float64) *node        { return &node{sort: number, text: strconv.FormatFloat(f, 'f', -1, 64)} }
 func ref(name string) *node      { return tree("$ref", str("#/$defs/"+escape.Replace(name))) }
 func array(items ...*node) *node { return &node{sort: list, items: items} }

@@ -121,5 +121,5 @@ invoker:
     path: /books/{id}
 transformers:
   - kind: jq
-    config: {expression: "{title, author}"}
+    config: {select: "{title, author}"}
 `)

@@ -44,6 +44,9 @@ type EgressSettings struct {
 type LogSettings struct {
 	Level  string `json:"level"`  // debug, info, warn, error
 	Format string `json:"format"` // json, text
+	// Requests says which HTTP requests get a line: all, failed (status 400 and
+	// above), none.
+	Requests string `json:"requests"`
 }
 
 // Slog returns the level for log/slog.
@@ -130,6 +133,7 @@ var (
 	logSettings = describe[LogSettings]("log", "What is logged, and how.", nil,
 		may("level", words("debug", "info", "warn", "error"), "The least important level that is logged. Argument values and secrets are logged at none.").otherwise("info"),
 		may("format", words("json", "text"), "One JSON object a line, or key=value.").otherwise("json"),
+		may("requests", words("all", "failed", "none"), "Which HTTP requests get a line (at level info, from status 500 warn): all, only those answered with status 400 or above, or none. A line holds method, route, server, status, time and size, never a value.").otherwise("all"),
 	)
 	limitSettings = describe[LimitSettings]("limits", "What clients can hold.", nil,
 		may("body", size(1<<10, 1<<30), "The largest request body; more is 413.").otherwise("4MiB"),
@@ -244,6 +248,10 @@ func Strange(environ []string, besides ...string) []core.Problem {
 	for _, knob := range Knobs() {
 		known = append(known, knob.Environment)
 	}
+	bare := make([]string, len(known))
+	for i, name := range known {
+		bare[i] = strings.TrimPrefix(name, prefix)
+	}
 	var problems []core.Problem
 	for _, variable := range environ {
 		name, _, _ := strings.Cut(variable, "=")
@@ -251,8 +259,8 @@ func Strange(environ []string, besides ...string) []core.Problem {
 			continue
 		}
 		p := core.Problem{Path: name, Message: "no setting has this variable", Fix: "see docs/settings.md", Warning: true}
-		if near := nearest(name, known); near != "" {
-			p.Fix = "did you mean " + near + "?"
+		if near := nearest(strings.TrimPrefix(name, prefix), bare); near != "" {
+			p.Fix = "did you mean " + prefix + near + "?"
 		}
 		problems = append(problems, p)
 	}

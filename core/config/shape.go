@@ -160,8 +160,10 @@ func whole(least, most float64) *shape {
 	return &shape{is: number, integer: true, min: &least, max: &most}
 }
 
-func share() *shape {
-	least, most := 0.0, 1.0
+func share() *shape { return atLeastShare(0) }
+
+func atLeastShare(least float64) *shape {
+	most := 1.0
 	return &shape{is: number, min: &least, max: &most}
 }
 

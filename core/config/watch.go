@@ -37,14 +37,14 @@ type Watcher struct {
 	Paths []string     // as for Read
 	Log   *slog.Logger // nil = none
 	Poll  time.Duration
-	// Quiet is how long nothing must happen before files are looked at; 0 = 100 ms. An
+	// Quiet is how long nothing must happen before files are looked at; 0 = 25 ms. An
 	// editor saves in several steps.
 	Quiet time.Duration
 	// Rand gives the jitter of Poll, in [0, 1); nil = math/rand.
 	Rand func() float64
 
 	mu     sync.Mutex
-	known  print
+	known  fingerprint
 	also   []File
 	read   bool
 	silent bool // only tests set it: the system tells nothing
@@ -52,8 +52,8 @@ type Watcher struct {
 
 const (
 	defaultPoll  = 5 * time.Second
-	defaultQuiet = 100 * time.Millisecond
-	maxQuiet     = time.Second // a file that changes all the time is looked at this often
+	defaultQuiet = 25 * time.Millisecond
+	maxQuiet     = 250 * time.Millisecond // a file that changes all the time is looked at this often
 )
 
 // Watch calls onChange whenever what paths name has changed, until ctx ends. It
@@ -102,18 +102,24 @@ func (w *Watcher) Run(ctx context.Context, onChange func()) {
 	var told [sha256.Size]byte
 	var seen []fs.FileInfo
 	check := func() {
-		known := w.baseline()
-		seen = stats(known.paths(w.Paths)) // before reading: a later change shows in the next stats
-		now := look(w.Paths, known.files)
-		watches.follow(directories(now.paths(w.Paths)))
-		switch sum := now.sum(); sum {
-		case known.sum():
-			told = [sha256.Size]byte{}
-		case told:
-		default:
-			told = sum
-			onChange()
-			watches.follow(directories(w.baseline().paths(w.Paths)))
+		// First watch, then look: a change in between is told. What Read took up may
+		// stand in directories that nobody watched while it was read; so look again.
+		for range 3 {
+			known := w.baseline()
+			watches.follow(directories(known.paths(w.Paths)))
+			seen = stats(known.paths(w.Paths)) // before looking: a later change shows in the next stats
+			now := look(w.Paths, known.files)
+			switch sum := now.sum(); sum {
+			case known.sum():
+				told = [sha256.Size]byte{}
+			case told:
+			default:
+				told = sum
+				onChange()
+			}
+			if !watches.follow(directories(w.baseline().paths(w.Paths))) {
+				return
+			}
 		}
 	}
 	check()
@@ -159,15 +165,15 @@ func (w *Watcher) wait() <-chan time.Time {
 }
 
 // baseline is what the content is compared with.
-func (w *Watcher) baseline() print {
+func (w *Watcher) baseline() fingerprint {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return print{files: slices.Concat(w.known.files, w.also), directories: w.known.directories}
+	return fingerprint{files: slices.Concat(w.known.files, w.also), directories: w.known.directories}
 }
 
-// look takes the print of what stands there now: the documents that paths name, and
+// look takes the fingerprint of what stands there now: the documents that paths name, and
 // the files that were known.
-func look(paths []string, known []File) print {
+func look(paths []string, known []File) fingerprint {
 	files, seen, _ := collect(paths)
 	for _, name := range files {
 		seen.files = append(seen.files, fileAt(name, maxFile))
@@ -186,8 +192,8 @@ func fileAt(path string, limit int64) File {
 	return File{Path: path, Sum: sumOf(b, err), limit: limit}
 }
 
-// sum identifies a print, whatever the order of its files.
-func (p print) sum() [sha256.Size]byte {
+// sum identifies a fingerprint, whatever the order of its files.
+func (p fingerprint) sum() [sha256.Size]byte {
 	var lines []string
 	for _, f := range p.files {
 		lines = append(lines, "f"+f.Path+"\x00"+string(f.Sum[:]))
@@ -200,7 +206,7 @@ func (p print) sum() [sha256.Size]byte {
 }
 
 // paths lists everything that is looked at.
-func (p print) paths(named []string) []string {
+func (p fingerprint) paths(named []string) []string {
 	all := slices.Clone(named)
 	for _, f := range p.files {
 		all = append(all, f.Path)
@@ -212,8 +218,8 @@ func (p print) paths(named []string) []string {
 	return slices.Compact(all)
 }
 
-// names tells whether path is a file of the print, or could be a new document.
-func (p print) names(path string) bool {
+// names tells whether path is a file of the fingerprint, or could be a new document.
+func (p fingerprint) names(path string) bool {
 	here := func(f File) bool { return filepath.Clean(f.Path) == path }
 	if slices.ContainsFunc(p.files, here) {
 		return true
@@ -247,8 +253,8 @@ func directories(paths []string) []string {
 	var all []string
 	for _, path := range paths {
 		all = append(all, filepath.Dir(path))
-		if real, err := filepath.EvalSymlinks(path); err == nil {
-			all = append(all, filepath.Dir(real))
+		if target, err := filepath.EvalSymlinks(path); err == nil {
+			all = append(all, filepath.Dir(target))
 		}
 		if stat, err := os.Stat(path); err == nil && stat.IsDir() {
 			all = append(all, filepath.Clean(path))
@@ -287,21 +293,24 @@ func (w *watches) close() {
 	}
 }
 
-// follow watches these directories and no others.
-func (w *watches) follow(directories []string) {
+// follow watches these directories and no others, and tells whether one is new.
+func (w *watches) follow(directories []string) (more bool) {
 	if w.system == nil {
-		return
+		return false
 	}
-	for _, path := range w.system.WatchList() {
+	before := w.system.WatchList()
+	for _, path := range before {
 		if !slices.Contains(directories, path) {
 			_ = w.system.Remove(path) // gone already, or not ours any more
 		}
 	}
 	for _, path := range directories {
-		err := w.system.Add(path)
+		err := w.system.Add(path) // also one that is watched: it may have been made anew
+		more = more || err == nil && !slices.Contains(before, path)
 		if err != nil && !w.silent[path] && !errors.Is(err, fs.ErrNotExist) {
 			w.silent[path] = true
 			w.log.Warn("a directory cannot be watched; it is looked at from time to time", "path", path, "error", err)
 		}
 	}
+	return more
 }

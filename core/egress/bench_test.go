@@ -21,8 +21,8 @@ func BenchmarkExchange(b *testing.B) {
 	address := backend(b)
 	b.Run("ours", func(b *testing.B) {
 		up := openBench(b, address)
-		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
-		defer cancel()
+		ctx := core.NewLifetime(context.Background(), time.Now().Add(time.Minute)) // as the gateway's calls have
+		defer ctx.Cancel(nil)
 		request := &core.Request{Method: "GET", Path: "/books/7", Idempotent: true, Header: []core.Field{{Name: "Accept", Value: "application/json"}}}
 		b.ReportAllocs()
 		for b.Loop() {

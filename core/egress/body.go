@@ -49,6 +49,10 @@ func (in *intake) fixed(dst []byte, n int64) ([]byte, error) {
 	}
 	c := in.c
 	end := len(dst) + int(n)
+	if held := c.buf[c.r:c.w]; n > 0 && len(dst) == 0 && int64(len(held)) >= n {
+		c.r += int(n)
+		return append([]byte(nil), held[:n]...), nil
+	}
 	if in.total == n && n <= chunkStep {
 		dst = make([]byte, 0, n)
 	}

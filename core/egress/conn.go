@@ -7,45 +7,62 @@ import (
 	"net"
 	"sync/atomic"
 	"time"
+
+	"github.com/sallyport/sallyport/core"
 )
 
 // conn is one HTTP/1.1 connection with its read buffer. One exchange at a time uses
 // it; only abort may be called beside that.
 type conn struct {
 	wire   net.Conn // TCP or TLS
+	plain  bool     // wire is what probe looks at
 	probe  *probe
 	now    func() time.Time
 	buf    []byte
 	r, w   int       // buf[r:w] is read from the wire and not yet taken
 	freed  time.Time // when it went idle
 	reused bool      // it has served an exchange before
+	by     time.Time // the deadline that is set
 
 	// Of the exchange that runs:
 	sent    int       // bytes of the request that the kernel took
 	got     bool      // at least one byte of the answer came
 	later   time.Time // read deadline to set before the next read; zero = it is set
 	aborted atomic.Bool
-	abort   func() // made once: context.AfterFunc wants a func
+	abort   func()      // made once: context.AfterFunc wants a func
+	stop    func() bool // of waiter; made once
+	waiter  core.Waiter
 }
 
 const bufferSize = 4 << 10
 
-var errAborted = errors.New("the exchange was cancelled")
+var (
+	errAborted = errors.New("the exchange was cancelled")
+	errStirred = errors.New("the idle connection was closed, or something came that nobody had asked for")
+)
 
 func newConn(wire net.Conn, raw net.Conn, now func() time.Time) *conn {
 	c := &conn{wire: wire, probe: newProbe(raw), now: now, buf: make([]byte, bufferSize)}
+	c.plain = c.probe != nil && wire == raw
 	c.abort = func() {
 		// The order matters: whoever sets a deadline looks at aborted afterwards.
 		c.aborted.Store(true)
 		_ = c.wire.SetDeadline(time.Unix(1, 0))
 	}
+	c.stop = c.waiter.Stop
 	return c
 }
 
-// until sets the deadline of reads and writes, unless the exchange was aborted.
-func (c *conn) until(t time.Time) error {
-	if err := c.wire.SetDeadline(t); err != nil {
-		return err
+// until sets the deadline of reads and writes, unless the exchange was aborted. It
+// is t, counted from start, or later by a 32nd of that time and at most 50 ms:
+// moving a deadline costs, and so one serves many short exchanges.
+func (c *conn) until(t, start time.Time) error {
+	slack := min(max(t.Sub(start)/32, 0), 50*time.Millisecond)
+	if late := c.by.Sub(t); late < 0 || late > slack {
+		c.by = t.Add(slack)
+		if err := c.wire.SetDeadline(c.by); err != nil {
+			return err
+		}
 	}
 	if c.aborted.Load() {
 		_ = c.wire.SetDeadline(time.Unix(1, 0))
@@ -59,6 +76,26 @@ func (c *conn) write(b []byte) error {
 	n, err := c.wire.Write(b)
 	c.sent += n
 	return err
+}
+
+// ask sends a request whole. On a connection that was idle it makes sure of the
+// silence before, and reads the first bytes of the answer too, which is cheaper in
+// one. failed is an error of that read, not of the write.
+func (c *conn) ask(b []byte) (broken, failed error) {
+	if !c.plain || !c.reused {
+		return c.write(b), nil
+	}
+	c.r, c.w = 0, 0
+	sent, got, err := c.probe.converse(b, c.buf)
+	c.sent += sent
+	switch {
+	case sent == 0 && err != nil:
+		return err, nil
+	case sent < len(b):
+		return c.write(b[sent:]), nil
+	}
+	c.w, c.got = got, got > 0
+	return nil, err
 }
 
 // fill reads more into the buffer: at least one byte, or an error.
@@ -84,7 +121,7 @@ func (c *conn) read(b []byte) (int, error) {
 	if !c.later.IsZero() {
 		t := c.later
 		c.later = time.Time{}
-		if err := c.until(t); err != nil {
+		if err := c.until(t, c.now()); err != nil {
 			return 0, err
 		}
 	}

@@ -46,7 +46,7 @@ func head(fields string) string { return "HTTP/1.1 200 OK\r\n" + fields + "\r\n\
 // What a hostile or broken upstream may do, and the error that each gets, always
 // within the deadline and 100 ms (security.md R7).
 func TestEvilUpstream(t *testing.T) {
-	const first, whole = 150 * time.Millisecond, 400 * time.Millisecond
+	const first, whole = 150 * time.Millisecond, time.Second
 	bomb := zipped(make([]byte, 20<<20))
 	lump := strings.Repeat("x", 64<<10)
 	endless := func(c net.Conn, text string) {
@@ -138,11 +138,15 @@ func TestEvilUpstream(t *testing.T) {
 			})
 			seen := &events{}
 			e := newEgress(t, egress.Options{Observer: seen})
-			u := open(t, e, core.Connection{BaseURL: s.url, FirstByte: first, Timeout: whole, MaxBytes: 4 << 20})
-			limit := whole
+			c := core.Connection{BaseURL: s.url, FirstByte: 5 * time.Second, Timeout: 5 * time.Second, MaxBytes: 4 << 20}
+			limit := c.Timeout
+			if tt.code == core.CodeTimeout {
+				c.FirstByte, c.Timeout, limit = first, whole, whole
+			}
 			if tt.says == "no answer within" {
 				limit = first
 			}
+			u := open(t, e, c)
 			// A machine that is busy elsewhere may be late once or twice, not three times.
 			var took time.Duration
 			tries := 0
@@ -262,29 +266,34 @@ func TestPoolIsNotPoisoned(t *testing.T) {
 			}
 		})
 	}
-	t.Run("a second answer that comes later", func(t *testing.T) {
-		late := make(chan struct{})
-		s := serveRaw(t, func(s *rawServer, c net.Conn, r *bufio.Reader) {
-			for s.readRequest(r) != nil {
-				_, _ = c.Write([]byte(ok))
-				time.Sleep(20 * time.Millisecond)
-				_, _ = c.Write([]byte(head("Content-Length: 6") + "second"))
-				late <- struct{}{}
+	for name, request := range map[string]*core.Request{
+		"GET": get("/"), "POST": {Method: "POST", Path: "/", Body: []byte("{}")},
+		"POST that is written apart from its head": {Method: "POST", Path: "/", Body: make([]byte, 100<<10)},
+	} {
+		t.Run("a second answer that comes later: "+name, func(t *testing.T) {
+			late := make(chan struct{})
+			s := serveRaw(t, func(s *rawServer, c net.Conn, r *bufio.Reader) {
+				for s.readRequest(r) != nil {
+					_, _ = c.Write([]byte(ok))
+					time.Sleep(20 * time.Millisecond)
+					_, _ = c.Write([]byte(head("Content-Length: 6") + "second"))
+					late <- struct{}{}
+				}
+			})
+			u := open(t, newEgress(t, egress.Options{}), core.Connection{BaseURL: s.url})
+			for range 3 {
+				answer, err := u.Do(t.Context(), request)
+				if err != nil || string(answer.Body) != "first" {
+					t.Fatal(answer, err)
+				}
+				<-late
+				time.Sleep(5 * time.Millisecond) // for loopback to carry it
+			}
+			if n := s.accepted.Load(); n != 3 {
+				t.Errorf("%d connections for 3 requests", n)
 			}
 		})
-		u := open(t, newEgress(t, egress.Options{}), core.Connection{BaseURL: s.url})
-		for range 3 {
-			answer, err := u.Do(t.Context(), get("/"))
-			if err != nil || string(answer.Body) != "first" {
-				t.Fatal(answer, err)
-			}
-			<-late
-			time.Sleep(5 * time.Millisecond) // for loopback to carry it
-		}
-		if n := s.accepted.Load(); n != 3 {
-			t.Errorf("%d connections for 3 requests", n)
-		}
-	})
+	}
 }
 
 // Cancelling reaches the upstream in less than 100 ms, wherever the exchange is.
@@ -311,8 +320,13 @@ func TestCancelReachesUpstream(t *testing.T) {
 			seen := &events{}
 			u := open(t, newEgress(t, egress.Options{Observer: seen}), core.Connection{BaseURL: s.url, Retries: 1})
 			slow := 0 // a machine that is busy elsewhere may be late, but not most times
-			for range 5 {
+			for i := range 5 {
 				ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+				if i%2 == 1 { // the context of calls
+					life := core.NewLifetime(ctx, time.Now().Add(20*time.Second))
+					defer cancel()
+					ctx, cancel = life, func() { life.Cancel(nil) }
+				}
 				done := make(chan error, 1)
 				go func() {
 					_, err := u.Do(ctx, get("/"))

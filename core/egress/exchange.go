@@ -28,7 +28,8 @@ type message struct {
 	deadline time.Time
 	progress func(received, total int64)
 
-	reused bool // set by the transport
+	reused bool      // set by the transport
+	ended  time.Time // the same, where it knows; zero = it does not
 }
 
 // appendHead appends the head of an HTTP/1.1 request. Every part was checked
@@ -104,20 +105,28 @@ func (c *conn) converse(m *message, first, rest []byte) (answer *core.Response, 
 	if rest != nil {
 		sending = m.deadline // a large request takes the time it takes
 	}
-	if err := c.until(sending); err != nil {
+	if err := c.until(sending, start); err != nil {
 		return nil, false, err
 	}
-	broken := c.write(first)
-	if broken == nil && rest != nil {
+	var broken, failed error
+	if rest == nil {
+		broken, failed = c.ask(first)
+	} else if c.plain && c.reused && !c.probe.quiet() {
+		broken = errStirred
+	} else if broken = c.write(first); broken == nil {
 		broken = c.write(rest)
 		c.later = earlier(c.now().Add(m.first), m.deadline)
+	}
+	if failed != nil {
+		return nil, false, failed
 	}
 	if broken != nil && (c.sent == 0 || c.aborted.Load()) {
 		return nil, false, broken
 	}
 	// An upstream may refuse a request before it has read all of it, and close: its
 	// answer says more than our failed write.
-	var h head
+	whole := &received{}
+	h := head{fields: whole.first[:0]}
 	if err := c.readFinal(&h); err != nil {
 		if broken != nil {
 			err = broken
@@ -128,7 +137,14 @@ func (c *conn) converse(m *message, first, rest []byte) (answer *core.Response, 
 	if err != nil {
 		return nil, false, err
 	}
-	return &core.Response{Status: h.status, Header: h.fields, Body: body}, h.keep && broken == nil, nil
+	whole.Response = core.Response{Status: h.status, Header: h.fields, Body: body}
+	return &whole.Response, h.keep && broken == nil, nil
+}
+
+// received is an answer and its header, in one piece as long as that is short.
+type received struct {
+	core.Response
+	first [8]core.Field
 }
 
 func earlier(a, b time.Time) time.Time {
@@ -145,7 +161,7 @@ func (c *conn) readFinal(h *head) error {
 		if err != nil {
 			return err
 		}
-		*h = head{}
+		*h = head{fields: h.fields[:0]}
 		if err := h.parse(text); err != nil {
 			return err
 		}

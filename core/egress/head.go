@@ -35,9 +35,9 @@ func bad1(format string, args ...any) error { return &malformed{fmt.Sprintf(form
 var errHeadTooLarge = errors.New("the head of the answer is larger than 16 KiB")
 
 // parse reads a head from text, which ends with the empty line. The fields are
-// slices of text.
+// slices of text; they are appended to h.fields.
 func (h *head) parse(text string) error {
-	line, rest, ok := strings.Cut(text, "\r\n")
+	line, rest, ok := cutLine(text)
 	if !ok {
 		return bad1("no status line")
 	}
@@ -46,9 +46,8 @@ func (h *head) parse(text string) error {
 		return err
 	}
 	h.length, h.keep = -1, minor == 1
-	h.fields = make([]core.Field, 0, strings.Count(rest, "\n"))
 	for {
-		line, rest, ok = strings.Cut(rest, "\r\n")
+		line, rest, ok = cutLine(rest)
 		if !ok {
 			return bad1("a header line does not end with CR LF")
 		}
@@ -69,6 +68,14 @@ func (h *head) parse(text string) error {
 		return bad1("both Content-Length and Transfer-Encoding")
 	}
 	return nil
+}
+
+// cutLine cuts at the first CR LF.
+func cutLine(text string) (line, rest string, ok bool) {
+	if i := strings.IndexByte(text, '\n'); i > 0 && text[i-1] == '\r' {
+		return text[:i-1], text[i+1:], true
+	}
+	return strings.Cut(text, "\r\n") // a bare LF, which is refused as part of the line
 }
 
 // parseStatus reads "HTTP/1.1 200 reason" and returns the minor version.

@@ -70,6 +70,11 @@ func (p *pool) roundTrip(ctx context.Context, m *message) (*core.Response, error
 			}
 		}
 		answer, err := p.exchange(ctx, c, m, *buffer, rest)
+		if errors.Is(err, errStirred) {
+			c = p.take(m.start)
+			m.reused = c != nil
+			continue
+		}
 		if err == nil || !c.stale(err, m.idempotent) || ctx.Err() != nil {
 			return answer, err
 		}
@@ -106,7 +111,10 @@ func (p *pool) exchange(ctx context.Context, c *conn, m *message, first, rest []
 	keep := false
 	c.sent, c.got, c.later = 0, false, time.Time{}
 	stop := neverStarted
-	if ctx.Done() != nil {
+	if life, ok := ctx.(*core.Lifetime); ok {
+		life.OnCancel(&c.waiter, c.abort) // the deadline is the connection's already
+		stop = c.stop
+	} else if ctx.Done() != nil {
 		stop = context.AfterFunc(ctx, c.abort)
 	}
 	// Also on a panic of a callback. stop is false when abort has begun: its deadline
@@ -116,7 +124,8 @@ func (p *pool) exchange(ctx context.Context, c *conn, m *message, first, rest []
 			c.close()
 			return
 		}
-		p.give(c)
+		m.ended = p.now()
+		p.give(c, m.ended)
 	}()
 	answer, again, err := c.converse(m, first, rest)
 	keep = err == nil && again
@@ -129,7 +138,8 @@ func (p *pool) exchange(ctx context.Context, c *conn, m *message, first, rest []
 
 func neverStarted() bool { return true }
 
-// take returns an idle connection that still looks alive and silent, or nil.
+// take returns an idle connection that still looks alive, or nil. That it is silent
+// is seen now, or by the exchange where it can look for itself.
 func (p *pool) take(now time.Time) *conn {
 	for {
 		p.mu.Lock()
@@ -143,16 +153,16 @@ func (p *pool) take(now time.Time) *conn {
 		p.free = p.free[:n]
 		p.mu.Unlock()
 		// Bytes that wait before we asked are the answer to nobody's request.
-		if now.Sub(c.freed) < p.keep && c.probe.quiet() {
+		if now.Sub(c.freed) < p.keep && (c.plain || c.probe.quiet()) {
 			return c
 		}
 		c.close()
 	}
 }
 
-// give puts a connection back.
-func (p *pool) give(c *conn) {
-	c.freed, c.reused, c.r, c.w = p.now(), true, 0, 0
+// give puts a connection back; it is not ours from then on.
+func (p *pool) give(c *conn, now time.Time) {
+	c.freed, c.reused, c.r, c.w = now, true, 0, 0
 	if len(c.buf) > bufferSize {
 		c.buf = make([]byte, bufferSize)
 	}

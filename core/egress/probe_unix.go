@@ -3,18 +3,26 @@
 package egress
 
 import (
+	"errors"
+	"io"
 	"net"
+	"os"
 	"syscall"
-
-	"golang.org/x/sys/unix"
 )
 
-// probe asks the kernel whether anything waits on an idle connection.
+// probe works on the socket of a connection without the detours of package net. It
+// uses package syscall as net does, so that the race detector sees what I/O orders.
 type probe struct {
-	raw    syscall.RawConn
-	polled [1]unix.PollFd
-	busy   bool
-	look   func(fd uintptr) // made once, so that asking allocates nothing
+	raw  syscall.RawConn
+	busy bool
+	one  [1]byte
+	look func(fd uintptr)      // made once, so that asking allocates nothing
+	step func(fd uintptr) bool // the same, for converse
+
+	out, in   []byte
+	asked     bool
+	sent, got int
+	failed    error
 }
 
 func newProbe(c net.Conn) *probe {
@@ -28,14 +36,80 @@ func newProbe(c net.Conn) *probe {
 	}
 	p := &probe{raw: raw}
 	p.look = func(fd uintptr) {
-		p.polled[0] = unix.PollFd{Fd: int32(fd), Events: unix.POLLIN}
-		n, err := unix.Poll(p.polled[:], 0)
-		p.busy = n != 0 || err != nil
+		_, err := syscall.Read(int(fd), p.one[:])
+		p.busy = !errors.Is(err, syscall.EAGAIN)
+	}
+	p.step = func(fd uintptr) bool {
+		if p.asked {
+			return p.read(int(fd))
+		}
+		p.asked = true
+		if p.read(int(fd)) {
+			p.got, p.failed = 0, errStirred
+			return true
+		}
+		p.write(int(fd))
+		return p.failed != nil || p.sent < len(p.out)
 	}
 	return p
 }
 
-// quiet tells that neither bytes nor the end of the stream wait to be read.
+// converse looks whether the connection is quiet, writes out, and waits for what
+// comes then, as much as one read takes. It is errStirred when it was not quiet; then
+// nothing was sent.
+//
+// A Read of package net tries first and waits then, and right behind a request that
+// try finds nothing. Here the look of before is the try: the wait is armed, then
+// nothing is there, then the request goes out, so an answer that is faster than we
+// are still ends the wait. got is 0 without an error when not all of out could be
+// sent at once: then nobody waited.
+func (p *probe) converse(out, in []byte) (sent, got int, err error) {
+	p.out, p.in, p.asked, p.sent, p.got, p.failed = out, in, false, 0, 0, nil
+	err = p.raw.Read(p.step)
+	p.out, p.in = nil, nil
+	if p.failed != nil {
+		err = p.failed
+	}
+	return p.sent, p.got, err
+}
+
+func (p *probe) write(fd int) {
+	for {
+		n, err := syscall.Write(fd, p.out)
+		switch {
+		case errors.Is(err, syscall.EINTR):
+			continue
+		case err == nil:
+			p.sent = n
+		case !errors.Is(err, syscall.EAGAIN):
+			p.failed = os.NewSyscallError("write", err)
+		}
+		return
+	}
+}
+
+// read returns false to wait on.
+func (p *probe) read(fd int) bool {
+	for {
+		n, err := syscall.Read(fd, p.in)
+		switch {
+		case errors.Is(err, syscall.EINTR):
+			continue
+		case errors.Is(err, syscall.EAGAIN):
+			return false
+		case err != nil:
+			p.failed = os.NewSyscallError("read", err)
+		case n == 0:
+			p.failed = io.EOF
+		default:
+			p.got = n
+		}
+		return true
+	}
+}
+
+// quiet tells that neither bytes nor the end of the stream wait to be read. A byte
+// that waits is lost by asking: its connection is good for nothing.
 func (p *probe) quiet() bool {
 	if p == nil {
 		return true

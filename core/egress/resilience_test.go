@@ -39,6 +39,7 @@ func TestRetries(t *testing.T) {
 		{"500 is an answer", []string{"500", "200"}, core.Request{Idempotent: true}, 1, 500, 1},
 		{"429 without a time", []string{"429", "200"}, core.Request{Idempotent: true}, 1, 429, 1},
 		{"429 at once", []string{"429 0", "200"}, core.Request{Idempotent: true}, 1, 200, 2},
+		{"503 for longer than a call should hang", []string{"503 3", "200"}, core.Request{Idempotent: true}, 1, 503, 1},
 		{"503 after the deadline", []string{"503 60", "200"}, core.Request{Idempotent: true}, 1, 503, 1},
 		{"the budget of one", []string{"503"}, core.Request{Idempotent: true}, 5, 503, 2},
 	}
@@ -115,7 +116,7 @@ func TestRetryWaitsAsAsked(t *testing.T) {
 	if took := time.Since(start); took < time.Second || took > 4*time.Second {
 		t.Errorf("took %v, asked for 1 s", took)
 	}
-	again := serveRaw(t, say("HTTP/1.1 503 X\r\nRetry-After: 5\r\nContent-Length: 0\r\n\r\n"))
+	again := serveRaw(t, say("HTTP/1.1 503 X\r\nRetry-After: 2\r\nContent-Length: 0\r\n\r\n"))
 	u = open(t, newEgress(t, egress.Options{}), core.Connection{BaseURL: again.url, Retries: 1})
 	ctx, cancel := context.WithCancel(t.Context())
 	time.AfterFunc(50*time.Millisecond, cancel)

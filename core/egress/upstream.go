@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -43,6 +44,7 @@ const (
 	defaultFirst   = 10 * time.Second
 	defaultLimit   = 8 << 20
 	maxRedirects   = 3
+	maxAsked       = 2 * time.Second // a longer Retry-After is handed on, not waited for
 	maxRetries     = 5
 )
 
@@ -179,7 +181,8 @@ func (u *upstream) Do(ctx context.Context, r *core.Request) (*core.Response, err
 		return nil, &core.Error{Code: core.CodeInvalid, Message: "connection " + u.name + ": " + problem}
 	}
 	now := u.egress.o.Now()
-	m := &message{
+	m := messages.Get().(*message)
+	*m = message{
 		name: u.name, method: r.Method, authority: u.authority, secure: u.profile.scheme == "https",
 		base: u.base, path: r.Path, query: [3]string{u.query, r.Query, u.secrets},
 		own: u.own, fields: r.Header, body: r.Body, idempotent: r.Idempotent,
@@ -194,11 +197,17 @@ func (u *upstream) Do(ctx context.Context, r *core.Request) (*core.Response, err
 	if f == nil && u.redirects > 0 && redirection(answer.Status) {
 		answer, f = u.follow(ctx, m, answer)
 	}
+	if !u.profile.http2 { // net/http may hold on to what it was given
+		*m = message{}
+		messages.Put(m)
+	}
 	if f != nil {
 		return nil, f.fail()
 	}
 	return answer, nil
 }
+
+var messages = sync.Pool{New: func() any { return new(message) }}
 
 // Close gives up this use of the connection.
 func (u *upstream) Close() error {
@@ -250,8 +259,8 @@ func (u *upstream) persist(ctx context.Context, m *message, t transport) (*core.
 		wait := backoff(n, u.egress.o.Rand())
 		if f == nil {
 			asked, told := retryAfter(answer.Get("Retry-After"), now)
-			if !told && answer.Status == 429 {
-				return answer, nil
+			if !told && answer.Status == 429 || asked > maxAsked {
+				return answer, nil // the model reads the hint and decides
 			}
 			wait = max(wait, asked)
 		}
@@ -266,7 +275,7 @@ func (u *upstream) persist(ctx context.Context, m *message, t transport) (*core.
 
 // try makes one exchange behind breaker and bulkhead, and tells the observer.
 func (u *upstream) try(ctx context.Context, m *message, t transport, n int) (answer *core.Response, f *fault) {
-	m.reused = false
+	m.reused, m.ended = false, time.Time{}
 	pass := u.lane.breaker.enter(m.start)
 	if !pass.ok {
 		f = broken(m, pass.wait)
@@ -288,7 +297,9 @@ func (u *upstream) try(ctx context.Context, m *message, t transport, n int) (ans
 		u.lane.breaker.leave(now, pass, v)
 	}()
 	answer, err := t.roundTrip(ctx, m)
-	now = u.egress.o.Now()
+	if now = m.ended; now.IsZero() {
+		now = u.egress.o.Now()
+	}
 	switch {
 	case err != nil:
 		f = explain(ctx, m, now, err)

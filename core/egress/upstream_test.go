@@ -15,6 +15,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -705,5 +706,41 @@ func TestNoProxy(t *testing.T) {
 	}
 	if watch.accepted.Load() != 0 {
 		t.Error("the proxy was used")
+	}
+}
+
+// An ordinary exchange runs in the caller's goroutine: a thousand calls that wait
+// cost a thousand stacks less.
+func TestExchangeStartsNoGoroutine(t *testing.T) {
+	release := make(chan struct{})
+	s := serveRaw(t, func(s *rawServer, c net.Conn, r *bufio.Reader) {
+		for s.readRequest(r) != nil {
+			<-release
+			_, _ = c.Write([]byte(head("Content-Length: 0")))
+		}
+	})
+	u := open(t, newEgress(t, egress.Options{}), core.Connection{BaseURL: s.url})
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	var calls sync.WaitGroup
+	for range 20 {
+		calls.Go(func() {
+			if _, err := u.Do(ctx, get("/")); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	for s.requests.Load() < 20 {
+		time.Sleep(time.Millisecond)
+	}
+	stacks := make([]byte, 1<<20)
+	stacks = stacks[:runtime.Stack(stacks, true)]
+	close(release)
+	calls.Wait()
+	if n := bytes.Count(stacks, []byte("core/egress.(*upstream).Do")); n != 20 {
+		t.Errorf("%d exchanges wait, want 20", n)
+	}
+	if n := bytes.Count(stacks, []byte("created by github.com/sallyport/sallyport/core/egress.")) + bytes.Count(stacks, []byte("created by context.")); n != 0 {
+		t.Errorf("%d goroutines beside the callers'", n)
 	}
 }

@@ -2,13 +2,25 @@ package gateway
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"testing"
 
 	"github.com/sallyport/sallyport/core"
 )
 
-var noop = kindOf("noop", func(context.Context, *core.Call) (*core.Result, error) { return fixedResult, nil })
+var noop = core.Kind[core.Invoker]{Name: "noop", New: func(context.Context, json.RawMessage, core.Env) (core.Invoker, error) {
+	return nothingNeeded{}, nil
+}}
+
+// nothingNeeded is an invoker that reads no values.
+type nothingNeeded struct{}
+
+func (nothingNeeded) Invoke(context.Context, *core.Call) (*core.Result, error) {
+	return fixedResult, nil
+}
+
+func (nothingNeeded) NeedsValues() bool { return false }
 
 var fixedResult = core.TextResult("ok")
 

@@ -37,9 +37,7 @@ func Build(ctx context.Context, config core.Config, o Options) (catalog *Catalog
 	defer func() {
 		if r := recover(); r != nil {
 			b.options.Log.Error("panic while building", "panic", panicText(r), "stack", string(debug.Stack()))
-			b.problems = append(b.problems, core.Problem{
-				Message: "the document made the gateway stumble: " + panicText(r), Fix: "the log has the stack; please report it",
-			})
+			b.report(core.At{}, "", "the document made the gateway stumble: "+panicText(r), "the log has the stack; please report it")
 		}
 		b.finish()
 		catalog, problems = b.catalog, b.problems
@@ -54,12 +52,13 @@ func Build(ctx context.Context, config core.Config, o Options) (catalog *Catalog
 
 // build is one Build under way.
 type build struct {
-	ctx      context.Context
+	ctx      context.Context //nolint:containedctx // lives as long as one Build
 	options  Options
 	catalog  *Catalog
-	problems []core.Problem
-	more     int // problems past the limit
-	fatal    int // problems that are not warnings
+	problems []core.Problem // the mistakes; finish adds the warnings
+	warnings []core.Problem
+	fatal    int // mistakes, also those past the limit
+	cautions int // warnings, also those past the limit
 
 	invokers     kinds[core.Invoker]
 	transformers kinds[core.Transformer]
@@ -146,7 +145,6 @@ func place(at core.At, path string) core.At {
 }
 
 func (b *build) report(at core.At, rel, message, fix string) {
-	b.fatal++
 	b.add(at.Problem(rel, message, fix))
 }
 
@@ -168,31 +166,37 @@ func (b *build) faults(at core.At, rel string, list []fault) {
 	}
 }
 
+// add keeps a problem, up to the limit. Warnings have a limit of their own, so that
+// they never hide a mistake.
 func (b *build) add(p core.Problem) {
-	if len(b.problems) >= b.options.Limits.Problems {
-		b.more++
-		return
+	list, count := &b.problems, &b.fatal
+	if p.Warning {
+		list, count = &b.warnings, &b.cautions
 	}
-	b.problems = append(b.problems, p)
+	*count++
+	if len(*list) < b.options.Limits.Problems {
+		*list = append(*list, p)
+	}
 }
 
+// finish adds the warnings for which the mistakes leave room, and says how many
+// problems were left out.
 func (b *build) finish() {
-	if b.more > 0 {
-		b.problems = append(b.problems, core.Problem{Message: fmt.Sprintf("and %d more problems", b.more), Fix: "mend these first", Warning: true})
+	out := max(0, b.fatal-b.options.Limits.Problems)
+	room := max(0, b.options.Limits.Problems-len(b.problems))
+	kept := b.warnings[:min(room, len(b.warnings))]
+	b.problems = append(b.problems, kept...)
+	switch quiet := b.cautions - len(kept); {
+	case out > 0:
+		b.problems = append(b.problems, core.Problem{Message: fmt.Sprintf("and %d more problems", out+quiet), Fix: "mend these first"})
+	case quiet > 0:
+		b.problems = append(b.problems, core.Problem{Message: fmt.Sprintf("and %d more warnings", quiet), Fix: "mend these first", Warning: true})
 	}
 }
 
 // bad tells whether there is a problem that is more than a warning.
 func (b *build) bad() bool {
-	if b.fatal > 0 {
-		return true
-	}
-	for i := range b.problems {
-		if !b.problems[i].Warning {
-			return true
-		}
-	}
-	return false
+	return b.fatal > 0
 }
 
 // duration reads a Go duration between least and most; absent is 0.

@@ -97,14 +97,21 @@ func newOf[T any](b *build, kind core.Kind[T], config json.RawMessage, env core.
 func (b *build) chain(p *part, invoker core.KindConfig, transformers []core.KindConfig) chain {
 	var c chain
 	if made, ok := makeKind(b, b.invokers, p, "/invoker", invoker); ok {
-		c.invoker = made
+		c.invoker, c.values = made, needsValues(made)
 	}
 	for i, one := range transformers {
 		if made, ok := makeKind(b, b.transformers, p, fmt.Sprintf("/transformers/%d", i), one); ok {
 			c.transformers = append(c.transformers, made)
+			c.values = c.values || needsValues(made)
 		}
 	}
 	return c
+}
+
+// needsValues asks an invoker or transformer whether it reads Call.Values.
+func needsValues(made any) bool {
+	frugal, ok := made.(core.Frugal)
+	return !ok || frugal.NeedsValues()
 }
 
 // connectionsIn looks at the "connection" of a kind's config: it marks it used, and

@@ -163,7 +163,7 @@ func (b *build) holds(s *core.ServerConfig, c *core.ResourceConfig, r *resource)
 		b.size(c, r, len(r.body.fixed))
 	case "file":
 		if r.wire.Template {
-			b.filePattern(s, c, r)
+			b.filePattern(c, r)
 			return
 		}
 		held, content := b.file(c.At, "/file", c.File)
@@ -256,7 +256,7 @@ func (b *build) under(at core.At, rel string) *body {
 
 // filePattern builds the path of a template that reads files. Its first part is
 // fixed: a client must not choose among the documents themselves.
-func (b *build) filePattern(s *core.ServerConfig, c *core.ResourceConfig, r *resource) {
+func (b *build) filePattern(c *core.ResourceConfig, r *resource) {
 	const rel = "/file"
 	pieces, f := cutFile(c.File)
 	if f != nil {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"hash"
 	"net/url"
+	"strconv"
 	"strings"
 	"time"
 
@@ -91,6 +92,7 @@ func (b *build) server(s *core.ServerConfig, prefixes, names map[string]core.At)
 	built.templates = newList("resource", s.Name, templates, func(r *core.Resource) string { return r.URI }, s.PageSize)
 	w.Offers = offersOf(built)
 	built.digest = digestOf(built)
+	built.held = heldIn(built)
 	if b.fatal == before {
 		b.catalog.byName[s.Name] = built
 		b.catalog.byPrefix[w.Prefix] = built
@@ -248,6 +250,21 @@ func offersOf(s *server) core.Offers {
 // noDigests are those of a server that offers nothing, or is not there.
 var noDigests = digestOf(&server{tools: &list[*core.Tool]{}, prompts: &list[*core.Prompt]{}, resources: &list[*core.Resource]{}, templates: &list[*core.Resource]{}})
 
+// heldIn hashes what each resource holds that stands in the document itself.
+func heldIn(s *server) map[string][32]byte {
+	sums := map[string][32]byte{}
+	for uri, r := range s.resourceOf {
+		if r.body == nil || r.body.root != nil {
+			continue // an invoker or a file stands behind it
+		}
+		h := sha256.New()
+		fmt.Fprintf(h, "%q %t\n%s", r.wire.MIMEType, r.body.binary, r.body.text)
+		h.Write(r.body.fixed)
+		sums[uri] = [32]byte(h.Sum(nil))
+	}
+	return sums
+}
+
 // digestOf hashes what clients see of each list.
 func digestOf(s *server) digests {
 	var d digests
@@ -261,7 +278,7 @@ func digestOf(s *server) digests {
 	for _, p := range s.prompts.items {
 		hashText(h, p.Name, p.Title, p.Description)
 		for _, a := range p.Arguments {
-			hashText(h, "argument", a.Name, a.Title, a.Description, fmt.Sprint(a.Required))
+			hashText(h, "argument", a.Name, a.Title, a.Description, strconv.FormatBool(a.Required))
 		}
 		hashJSON(h, p.Icons, p.Meta)
 	}
@@ -271,9 +288,9 @@ func digestOf(s *server) digests {
 		for _, r := range items {
 			size := "none"
 			if r.Size != nil {
-				size = fmt.Sprint(*r.Size)
+				size = strconv.FormatInt(*r.Size, 10)
 			}
-			hashText(h, r.URI, fmt.Sprint(r.Template), r.Name, r.Title, r.Description, r.MIMEType, size)
+			hashText(h, r.URI, strconv.FormatBool(r.Template), r.Name, r.Title, r.Description, r.MIMEType, size)
 			hashJSON(h, r.Annotations, r.Icons, r.Meta)
 		}
 	}

@@ -9,6 +9,7 @@ import (
 	"crypto/x509/pkix"
 	"encoding/json"
 	"encoding/pem"
+	"fmt"
 	"math/big"
 	"os"
 	"path/filepath"
@@ -18,6 +19,7 @@ import (
 	"time"
 
 	"github.com/sallyport/sallyport/core"
+	"github.com/sallyport/sallyport/core/wire"
 )
 
 // good is a Config with one of everything, in a directory with files.
@@ -342,6 +344,90 @@ func TestBuildLimits(t *testing.T) {
 	c, p := Build(context.Background(), more, options)
 	if c != nil || len(p) != 4 || !strings.Contains(p[3].Message, "more problems") {
 		t.Errorf("problems: %v", p)
+	}
+}
+
+// A member under a wrong name is one mistake, not also a missing one.
+func TestMisspeltMemberIsOneMistake(t *testing.T) {
+	s, _ := NewSchemas().compile(raw(`{"type":"object","properties":{"path":{"type":"string"},"to":{}},"required":["path","to"],"additionalProperties":false}`))
+	for _, row := range []struct{ value, want string }{
+		{`{"pth":"/x","to":1}`, "/pth is not known here"},
+		{`{"pth":"/x"}`, "/pth is not known here, /to is required"},
+		{`{"zzzzzz":"/x","to":1}`, "/path is required, /zzzzzz is not known here"},
+		{`{"to":1}`, "/path is required"},
+	} {
+		value, err := wire.Decode(raw(row.value))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got []string
+		for _, f := range s.check(value, false) {
+			got = append(got, f.path+" "+f.message)
+		}
+		if strings.Join(got, ", ") != row.want {
+			t.Errorf("%s: %q, want %s", row.value, got, row.want)
+		}
+	}
+}
+
+// Warnings are bounded apart from mistakes: no number of them hides one, and what
+// was left out is said.
+func TestWarningsHideNoMistake(t *testing.T) {
+	for _, row := range []struct {
+		name                string
+		warnings, mistakes  int
+		wantWarn, wantWrong int // of those found
+		last                string
+		lastWarns           bool
+	}{
+		{"few", 3, 2, 3, 2, "", false},
+		{"many warnings", 600, 0, 500, 0, "and 100 more warnings", true},
+		{"one mistake after many warnings", 600, 1, 499, 1, "and 101 more warnings", true},
+		{"many mistakes", 0, 600, 0, 500, "and 100 more problems", false},
+		{"many of both", 600, 600, 0, 500, "and 700 more problems", false},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			b := &build{options: Options{}.filled()}
+			for i := range row.warnings {
+				b.warn(core.At{Path: "/"}, "", fmt.Sprintf("warning %d", i), "")
+			}
+			for i := range row.mistakes {
+				b.report(core.At{Path: "/"}, "", fmt.Sprintf("mistake %d", i), "")
+			}
+			b.finish()
+			if b.bad() != (row.mistakes > 0) {
+				t.Errorf("bad: %v", b.bad())
+			}
+			got := b.problems
+			if row.last != "" {
+				last := got[len(got)-1]
+				got = got[:len(got)-1]
+				if last.Message != row.last || last.Warning != row.lastWarns {
+					t.Errorf("last: %+v", last)
+				}
+			}
+			warn, wrong := 0, 0
+			for _, p := range got {
+				if p.Warning {
+					warn++
+				} else {
+					wrong++
+				}
+			}
+			if warn != row.wantWarn || wrong != row.wantWrong {
+				t.Errorf("%d warnings and %d mistakes", warn, wrong)
+			}
+		})
+	}
+
+	config := good(t)
+	for i := range 600 { // each is a warning: nothing uses it
+		config.Connections = append(config.Connections, core.ConnectionConfig{Name: fmt.Sprintf("c%d", i), BaseURL: "https://a.example"})
+	}
+	config.Servers[0].Tools = append(config.Servers[0].Tools, core.ToolConfig{Name: "get_book", Invoker: echoes(`{}`)})
+	c, problems := Build(context.Background(), config, testOptions())
+	if c != nil || !slices.ContainsFunc(problems, func(p core.Problem) bool { return !p.Warning && strings.HasPrefix(p.Path, "/servers/0/tools/1") }) {
+		t.Errorf("catalog %v; the mistake is not among %d problems", c, len(problems))
 	}
 }
 

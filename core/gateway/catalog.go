@@ -4,6 +4,7 @@ import (
 	"log/slog"
 	"os"
 	"runtime/debug"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -49,6 +50,7 @@ type server struct {
 	inOrder    []*resource // the templates, as they are tried
 
 	digest digests
+	held   map[string][32]byte // URI → hash of what a resource of the document itself holds
 }
 
 // digests are the hashes of what clients see of a server, to tell what a reload
@@ -122,8 +124,8 @@ func (c *Catalog) release() {
 // closes takes nothing else with it.
 func (c *Catalog) shut() {
 	defer close(c.closed)
-	for i := len(c.closers) - 1; i >= 0; i-- {
-		shutOne(c.log, c.closers[i])
+	for _, one := range slices.Backward(c.closers) {
+		shutOne(c.log, one)
 	}
 	c.roots.close()
 }
@@ -152,6 +154,7 @@ type tool struct {
 type chain struct {
 	invoker      core.Invoker
 	transformers []core.Transformer
+	values       bool // one of them needs Call.Values
 }
 
 // roots are the open directories that files are read under, one for each document

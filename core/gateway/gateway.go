@@ -78,8 +78,9 @@ func (g *Gateway) retire(c *Catalog) {
 	}
 }
 
-// tell says which lists differ between two Catalogs. A server that vanished has
-// empty lists; so does one that was not there before.
+// tell says which lists differ between two Catalogs, and which resources that stand
+// in the documents hold something else. A server that vanished has empty lists; so
+// does one that was not there before. Files are the business of whoever watches them.
 func (g *Gateway) tell(old, next *Catalog) {
 	for _, name := range g.listeners.servers() {
 		a, b := old.digestOf(name), next.digestOf(name)
@@ -92,7 +93,22 @@ func (g *Gateway) tell(old, next *Catalog) {
 		if a.resources != b.resources {
 			g.listeners.tell(name, core.Change{Kind: core.ResourcesChanged})
 		}
+		before, now := old.heldBy(name), next.heldBy(name)
+		for _, uri := range sortedKeys(now) {
+			if sum, known := before[uri]; known && sum != now[uri] {
+				g.listeners.tell(name, core.Change{Kind: core.ResourceUpdated, URI: uri})
+			}
+		}
 	}
+}
+
+func (c *Catalog) heldBy(name string) map[string][32]byte {
+	if c != nil {
+		if s := c.byName[name]; s != nil {
+			return s.held
+		}
+	}
+	return nil
 }
 
 func (c *Catalog) digestOf(name string) digests {

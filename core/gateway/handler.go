@@ -74,9 +74,8 @@ func (h *handler) may(ctx context.Context, who core.Identity, do core.Action, ki
 	return h.gateway.options.Authorizer.Authorize(ctx, who, do, core.Object{Kind: kind, Server: h.server.wire.Name, Name: name}) == nil
 }
 
-// prepare fills in what the rest of the way relies on, and decodes the arguments:
-// the only time that they are.
-func (h *handler) prepare(call *core.Call, kind, name string) error {
+// prepare fills in what the rest of the way relies on.
+func (h *handler) prepare(call *core.Call, kind, name string) {
 	call.Server = h.server.wire.Name
 	call.For = core.Object{Kind: kind, Server: call.Server, Name: name}
 	if call.Notify == nil {
@@ -88,6 +87,11 @@ func (h *handler) prepare(call *core.Call, kind, name string) error {
 	if len(call.Arguments) == 0 {
 		call.Arguments = []byte("{}")
 	}
+}
+
+// decode fills in the values, when they are not there yet: the only time that the
+// arguments are decoded.
+func decode(call *core.Call) error {
 	if call.Values != nil {
 		return nil
 	}
@@ -95,15 +99,30 @@ func (h *handler) prepare(call *core.Call, kind, name string) error {
 	if err != nil {
 		return &core.Error{Code: core.CodeInvalid, Message: "arguments: " + err.Error(), Fix: "send a JSON object"}
 	}
-	call.Values = values
+	call.Values, call.Checked = values, true
 	return nil
 }
 
-// invoke runs a chain within its time. What ran out of time is an *core.Error with
+// fits tells whether the arguments surely fit the input schema as they are written,
+// where nobody needs their values. It checks them as decode would.
+func (t *tool) fits(call *core.Call) bool {
+	if call.Values != nil || t.chain.values || !wire.IsObject(call.Arguments) {
+		return false
+	}
+	if !call.Checked {
+		if wire.Check(call.Arguments, wire.Default) != nil {
+			return false
+		}
+		call.Checked = true
+	}
+	return t.input.fits(call.Arguments)
+}
+
+// invoke runs a chain within its time, which counts from began. What ran out of time is an *core.Error with
 // CodeTimeout, what the client gave up one with CodeCancelled.
-func (h *handler) invoke(parent context.Context, call *core.Call, c *chain, timeout time.Duration) (*core.Result, error) {
-	ctx, cancel := context.WithTimeout(parent, timeout)
-	defer cancel()
+func (h *handler) invoke(parent context.Context, call *core.Call, c *chain, timeout time.Duration, began time.Time) (*core.Result, error) {
+	ctx := core.NewLifetime(parent, began.Add(timeout))
+	defer ctx.Cancel(nil)
 	result, err := h.run(ctx, call, c.invoker)
 	if err == nil && len(result.InputRequests) == 0 {
 		for _, t := range c.transformers {

@@ -37,13 +37,14 @@ func (h *handler) GetPrompt(ctx context.Context, call *core.Call) (*core.Result,
 		h.record(call, "prompt", "", string(err.Code), began)
 		return nil, err
 	}
-	result, err := h.getPrompt(ctx, call, p)
-	h.record(call, "prompt", call.Tool, outcome(result, err), began)
+	result, err := h.getPrompt(ctx, call, p, began)
+	h.record(call, "prompt", p.wire.Name, outcome(result, err), began)
 	return result, err
 }
 
-func (h *handler) getPrompt(ctx context.Context, call *core.Call, p *prompt) (*core.Result, error) {
-	if err := h.prepare(call, "prompt", call.Tool); err != nil {
+func (h *handler) getPrompt(ctx context.Context, call *core.Call, p *prompt, began time.Time) (*core.Result, error) {
+	h.prepare(call, "prompt", p.wire.Name)
+	if err := decode(call); err != nil {
 		return nil, err
 	}
 	if err := p.checkArguments(call.Values); err != nil {
@@ -52,7 +53,7 @@ func (h *handler) getPrompt(ctx context.Context, call *core.Call, p *prompt) (*c
 	if p.chain.invoker == nil {
 		return h.fill(ctx, call, p)
 	}
-	result, err := h.invoke(ctx, call, &p.chain, p.timeout)
+	result, err := h.invoke(ctx, call, &p.chain, p.timeout, began)
 	if err != nil {
 		return nil, err
 	}
@@ -141,7 +142,7 @@ func (h *handler) embed(ctx context.Context, call *core.Call, uri string) ([]cor
 	inner := *call
 	inner.Tool, inner.Arguments, inner.Values = uri, nil, nil
 	inner.InputResponses, inner.RequestState = nil, nil
-	result, _, err := h.readResource(ctx, &inner)
+	result, _, err := h.readResource(ctx, &inner, h.gateway.options.Now())
 	if e := core.AsError(err); err != nil && e.Code == core.CodeResource {
 		return nil, &core.Error{
 			Code: core.CodeInvalid, Message: "prompt " + quoted(call.For.Name) + " embeds " + quoted(uri) + ", and there is no such resource",

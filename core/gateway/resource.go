@@ -27,7 +27,7 @@ type resource struct {
 // ReadResource returns what a URI holds.
 func (h *handler) ReadResource(ctx context.Context, call *core.Call) (*core.Result, error) {
 	began := h.gateway.options.Now()
-	result, r, err := h.readResource(ctx, call)
+	result, r, err := h.readResource(ctx, call, began)
 	name := ""
 	if r != nil {
 		name = r.wire.URI
@@ -53,21 +53,19 @@ func (h *handler) find(ctx context.Context, who core.Identity, uri string) (*res
 	return nil, nil
 }
 
-func (h *handler) readResource(ctx context.Context, call *core.Call) (*core.Result, *resource, error) {
+func (h *handler) readResource(ctx context.Context, call *core.Call, began time.Time) (*core.Result, *resource, error) {
 	uri := call.Tool
 	r, variables := h.find(ctx, call.Who, uri)
 	if r == nil {
 		return nil, nil, noResource(uri)
 	}
 	call.Values, call.Arguments = resourceValues(r, uri, variables)
-	if err := h.prepare(call, "resource", r.wire.URI); err != nil {
-		return nil, r, err
-	}
+	h.prepare(call, "resource", r.wire.URI)
 	if r.chain.invoker == nil {
 		result, err := h.readBody(call, r, variables)
 		return result, r, err
 	}
-	result, err := h.invoke(ctx, call, &r.chain, r.timeout)
+	result, err := h.invoke(ctx, call, &r.chain, r.timeout, began)
 	if err != nil {
 		if e := core.AsError(err); e.Code == core.CodeNotFound || e.Code == core.CodeResource {
 			err = noResource(uri)

@@ -8,6 +8,7 @@ import (
 // schema (a property test holds it); what it does not know it says.
 type rule struct {
 	partial bool // a keyword is not understood here: never yes
+	opaque  bool // JSON as it is written cannot be judged by it
 	always  verdict
 
 	types    typeSet
@@ -19,6 +20,8 @@ type rule struct {
 
 	required      []string
 	properties    map[string]*rule
+	members       map[string]memberRule // properties and required
+	needs         int                   // how many names are required
 	patterns      []patternRule
 	additional    *rule
 	noAdditional  bool
@@ -154,6 +157,8 @@ func ruleOf(s *jsonschema.Schema, made map[*jsonschema.Schema]*rule) *rule {
 		len(s.Extensions) > 0 {
 		r.partial = true
 	}
+	r.membersOf()
+	r.opaque = r.isOpaque()
 	return r
 }
 

@@ -46,7 +46,11 @@ type schema struct {
 }
 
 // fault is a mistake in a schema, or in a value that does not fit one.
-type fault struct{ path, message, fix string }
+type fault struct {
+	path, message, fix string
+
+	meant string // path of the member that was probably meant by an unknown one
+}
 
 // check returns why value does not fit; nil means that it does. It says what
 // value holds only when echo is true.

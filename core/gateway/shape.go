@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"math"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -169,10 +170,8 @@ func isOneOf(value any, allowed ...string) (string, string) {
 	if !ok {
 		return "must be a string, not " + article(value), "one of " + strings.Join(allowed, ", ")
 	}
-	for _, one := range allowed {
-		if one == text {
-			return "", ""
-		}
+	if slices.Contains(allowed, text) {
+		return "", ""
 	}
 	return quoted(text) + " is not allowed here", suggest(text, allowed)
 }

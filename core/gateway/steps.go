@@ -149,10 +149,8 @@ func endless(root *jsonschema.Schema) (path string, found bool) {
 			return false
 		}
 		state[s] = open
-		for _, part := range inPlace(s) {
-			if visit(part) {
-				return true
-			}
+		if slices.ContainsFunc(inPlace(s), visit) {
+			return true
 		}
 		state[s] = done
 		return false

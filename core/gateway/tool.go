@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"runtime"
 	"strings"
+	"time"
 
 	"github.com/sallyport/sallyport/core"
 	"github.com/sallyport/sallyport/core/wire"
@@ -23,7 +24,7 @@ func (h *handler) CallTool(ctx context.Context, call *core.Call) (*core.Result, 
 		h.record(call, "tool", "", string(err.Code), began)
 		return nil, err
 	}
-	result, err := h.callTool(ctx, call, t)
+	result, err := h.callTool(ctx, call, t, began)
 	how := outcome(result, err)
 	if err != nil {
 		if e := core.AsError(err); e.Code == core.CodeTimeout {
@@ -31,20 +32,23 @@ func (h *handler) CallTool(ctx context.Context, call *core.Call) (*core.Result, 
 			result, err = core.ErrorResult(fmt.Sprintf("The tool %s did not answer in time: %s. Ask for less at once, or try again later.", call.Tool, e.Message)), nil
 		}
 	}
-	h.record(call, "tool", call.Tool, how, began)
+	h.record(call, "tool", t.wire.Name, how, began) // call.Tool may be a part of the request
 	return result, err
 }
 
-func (h *handler) callTool(ctx context.Context, call *core.Call, t *tool) (*core.Result, error) {
-	if err := h.prepare(call, "tool", call.Tool); err != nil {
-		return nil, err
+func (h *handler) callTool(ctx context.Context, call *core.Call, t *tool, began time.Time) (*core.Result, error) {
+	h.prepare(call, "tool", t.wire.Name)
+	if !t.fits(call) {
+		if err := decode(call); err != nil {
+			return nil, err
+		}
+		if faults := t.input.check(call.Values, true); faults != nil {
+			mismatch := core.ErrorResult(lines("The arguments do not fit the input schema of "+call.Tool+":", faults))
+			mismatch.Mismatch = true
+			return mismatch, nil
+		}
 	}
-	if faults := t.input.check(call.Values, true); faults != nil {
-		mismatch := core.ErrorResult(lines("The arguments do not fit the input schema of "+call.Tool+":", faults))
-		mismatch.Mismatch = true
-		return mismatch, nil
-	}
-	result, err := h.invoke(ctx, call, &t.chain, t.timeout)
+	result, err := h.invoke(ctx, call, &t.chain, t.timeout, began)
 	if err != nil {
 		return nil, err
 	}
@@ -61,6 +65,8 @@ func (h *handler) checkOutput(call *core.Call, t *tool, result *core.Result) *co
 	if len(result.Structured) == 0 {
 		faults = []fault{{message: "structuredContent is missing"}}
 	} else if t.output.anyObject && wire.IsObject(result.Structured) {
+		return result
+	} else if wire.Check(result.Structured, wire.Default) == nil && t.output.fits(result.Structured) {
 		return result
 	} else if value, err := wire.Decode(result.Structured); err != nil {
 		faults = []fault{{message: "is not JSON"}}

@@ -3,6 +3,7 @@ package gateway
 import (
 	"net/url"
 	"regexp"
+	"slices"
 	"strings"
 	"unicode/utf8"
 )
@@ -72,10 +73,8 @@ func parseURITemplate(text string) (*uriTemplate, *fault) {
 		if name == "uri" {
 			return wrong("has a place named uri, which is the name of the whole URI", "choose another name")
 		}
-		for _, other := range t.names {
-			if other == name {
-				return wrong("has the place "+quoted(name)+" twice", "give each place its own name")
-			}
+		if slices.Contains(t.names, name) {
+			return wrong("has the place "+quoted(name)+" twice", "give each place its own name")
 		}
 		t.names = append(t.names, name)
 		if wide {
@@ -144,7 +143,7 @@ func checkURIText(text string) *fault {
 	if !utf8.ValidString(text) || hasControl(text) || strings.ContainsAny(text, " \"<>\\^`|") {
 		return &fault{message: "has a character that cannot stand in a URI", fix: "percent-encode it, for example a blank as %20"}
 	}
-	for i := 0; i < len(text); i++ {
+	for i := range len(text) {
 		if text[i] == '%' && (i+2 >= len(text) || !isHex(text[i+1]) || !isHex(text[i+2])) {
 			return &fault{message: "has a % without two hexadecimal digits", fix: "write a percent sign as %25"}
 		}

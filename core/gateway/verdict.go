@@ -267,7 +267,7 @@ func (r *rule) combined(value any, steps *int) verdict {
 		}
 	}
 	if r.when != nil {
-		next := (*rule)(nil)
+		var next *rule
 		switch r.when.test(value, steps) {
 		case yes:
 			next = r.then

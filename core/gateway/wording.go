@@ -29,6 +29,7 @@ type wording struct {
 func (w *wording) faults(err *jsonschema.ValidationError) []fault {
 	var list []fault
 	w.collect(err, &list)
+	list = once(list)
 	slices.SortStableFunc(list, func(a, b fault) int { return strings.Compare(a.path, b.path) })
 	list = slices.CompactFunc(list, func(a, b fault) bool { return a.path == b.path && a.message == b.message })
 	if len(list) > faultLimit {
@@ -39,6 +40,18 @@ func (w *wording) faults(err *jsonschema.ValidationError) []fault {
 		list = []fault{{message: "does not fit the schema"}}
 	}
 	return list
+}
+
+const missing = "is required"
+
+// once drops that a member is missing when it is there under a wrong name: that is
+// one mistake.
+func once(list []fault) []fault {
+	meant := map[string]bool{}
+	for i := range list {
+		meant[list[i].meant] = list[i].meant != ""
+	}
+	return slices.DeleteFunc(list, func(f fault) bool { return f.message == missing && meant[f.path] })
 }
 
 func (w *wording) collect(err *jsonschema.ValidationError, list *[]fault) {
@@ -78,12 +91,16 @@ func (w *wording) collect(err *jsonschema.ValidationError, list *[]fault) {
 		add(w.is(k.Got)+"not the only allowed value", "use "+shown(k.Want))
 	case *kind.Required:
 		for _, name := range k.Missing {
-			*list = append(*list, fault{path: path + "/" + escape(name), message: "is required"})
+			*list = append(*list, fault{path: path + "/" + escape(name), message: missing})
 		}
 	case *kind.AdditionalProperties:
 		known := w.propertiesOf(err.SchemaURL)
 		for _, name := range slices.Sorted(slices.Values(k.Properties)) {
-			*list = append(*list, fault{path: path + "/" + escape(clip(name)), message: "is not known here", fix: suggest(name, known)})
+			f := fault{path: path + "/" + escape(clip(name)), message: "is not known here", fix: suggest(name, known)}
+			if near := nearest(name, known); near != "" {
+				f.meant = path + "/" + escape(near)
+			}
+			*list = append(*list, f)
 		}
 	case *kind.PropertyNames:
 		why := ""

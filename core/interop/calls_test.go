@@ -26,6 +26,7 @@ type toolCall struct {
 	Content    []string // types of the blocks; nil = any
 	Structured bool     // structuredContent, from 2025-06-18 on
 	Error      bool     // isError
+	Invalid    bool     // the arguments do not fit: before 2025-11-25 a protocol error
 	Contains   []string // in the result, as text
 	Save       bool
 }

@@ -4,12 +4,14 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"net/http"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/modelcontextprotocol/go-sdk/jsonrpc"
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 )
 
@@ -86,6 +88,14 @@ func goSDK(t *testing.T, transport mcp.Transport, revision string) {
 		args := c.filled(order)
 		t.Run("tools/call "+c.Name+" "+encode(t, args), func(t *testing.T) {
 			result, err := session.CallTool(ctx, &mcp.CallToolParams{Name: c.Name, Arguments: args})
+			if c.Invalid && revision < "2025-11-25" {
+				var fault *jsonrpc.Error
+				if !errors.As(err, &fault) || fault.Code != jsonrpc.CodeInvalidParams {
+					t.Fatalf("got %v, want a JSON-RPC error with code %d", err, jsonrpc.CodeInvalidParams)
+				}
+				holds(t, fault.Message, c.Contains)
+				return
+			}
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -59,6 +59,7 @@ type program struct {
 	address string
 	folder  string
 	command *exec.Cmd
+	took    time.Duration // from its start to its first answer
 	done    chan error
 	output  tail
 }
@@ -80,7 +81,7 @@ func (p *program) start() error {
 	}
 	binary := filepath.Join(p.folder, "program")
 	build := []string{"build", "-o", binary}
-	if os.Getenv("SALLYPORT_RACE") != "" {
+	if underRace() {
 		build = append(build, "-race")
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), buildTime)
@@ -95,15 +96,21 @@ func (p *program) start() error {
 	}
 	p.command = exec.Command(binary, p.args(p.address)...)
 	p.command.Dir = root
-	p.command.Env = append(os.Environ(), "SALLYPORT_DATA="+filepath.Join(p.folder, "data"))
+	p.command.Env = append(os.Environ(), "SALLYPORT_LOG_REQUESTS=failed", "SALLYPORT_DATA="+filepath.Join(p.folder, "data"))
 	p.command.Stdout, p.command.Stderr = &p.output, &p.output
+	begin := time.Now()
 	if err := p.command.Start(); err != nil {
 		return fmt.Errorf("start: %w", err)
 	}
 	p.done = make(chan error, 1)
 	go func() { p.done <- p.command.Wait() }()
-	return p.ready()
+	err = p.ready()
+	p.took = time.Since(begin)
+	return err
 }
+
+// underRace tells whether the programs are built with the race detector.
+func underRace() bool { return os.Getenv("SALLYPORT_RACE") != "" }
 
 // ready waits until the program answers.
 func (p *program) ready() error {

@@ -8,9 +8,20 @@ import (
 	"time"
 )
 
-// TestPrintedCommand types what the quickstart prints: a newcomer's first call.
-func TestPrintedCommand(t *testing.T) {
+// TestNewcomer does what a newcomer does: starts the quickstart and types what it
+// prints.
+func TestNewcomer(t *testing.T) {
 	quickstart.url(t)
+	t.Run("start", func(t *testing.T) {
+		limit := time.Second
+		if underRace() {
+			limit = 10 * time.Second // the detector's own start-up
+		}
+		if quickstart.took > limit {
+			t.Errorf("the first answer came after %v, want %v", quickstart.took, limit)
+		}
+		t.Logf("the first answer came after %v", quickstart.took)
+	})
 	t.Run("curl", func(t *testing.T) {
 		if _, err := exec.LookPath("curl"); err != nil {
 			t.Skip("left out: there is no curl")

@@ -53,6 +53,9 @@ func newEcho(_ context.Context, config json.RawMessage, _ core.Env) (core.Invoke
 
 type echo struct{ argument string }
 
+// NeedsValues tells whether one argument is picked.
+func (e echo) NeedsValues() bool { return e.argument != "" }
+
 // Invoke returns the arguments.
 func (e echo) Invoke(_ context.Context, call *core.Call) (*core.Result, error) {
 	if e.argument == "" {
@@ -72,4 +75,7 @@ func (e echo) Invoke(_ context.Context, call *core.Call) (*core.Result, error) {
 	}
 }
 
-var _ core.Invoker = echo{}
+var (
+	_ core.Invoker = echo{}
+	_ core.Frugal  = echo{}
+)

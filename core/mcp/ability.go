@@ -135,8 +135,11 @@ func (a abilities) words() string {
 		bit  abilities
 		word string
 	}{
-		{canForm, "elicitation"}, {canURL, "elicitation.url"}, {canRoots, "roots"},
-		{canSample, "sampling"}, {canSampleTools, "sampling.tools"},
+		{canForm, "elicitation"},
+		{canURL, "elicitation.url"},
+		{canRoots, "roots"},
+		{canSample, "sampling"},
+		{canSampleTools, "sampling.tools"},
 	} {
 		if a&one.bit != 0 {
 			out = append(out, one.word)

@@ -46,7 +46,7 @@ func (e *Endpoint) batch(ctx context.Context, r *Request, sink Sink, rev *revisi
 		e.refuse(r, sink, s.revision(), nil, invalidRequest("revision "+s.revision().Name+" has no batches: send one message"))
 		return
 	}
-	e.serveBatch(ctx, r, s, list, e.outletFor(s, sink))
+	e.serveBatch(ctx, r, s, list, new(outlets).pick(e, s, sink))
 }
 
 // part is one element of a batch: a message, or what is wrong with it.
@@ -84,7 +84,7 @@ func (e *Endpoint) parseBatch(body []byte) ([]part, *fault) {
 // order they came, or one by one on a stream once something streams.
 func (e *Endpoint) serveBatch(ctx context.Context, r *Request, s *Session, list []part, whole outlet) {
 	bodies := make([][]byte, len(list))
-	var running sync.WaitGroup
+	var serving sync.WaitGroup
 	slots := make(chan struct{}, batchAtOnce)
 	requests := 0
 	for i, p := range list {
@@ -97,20 +97,21 @@ func (e *Endpoint) serveBatch(ctx context.Context, r *Request, s *Session, list 
 		default:
 			requests++
 			slots <- struct{}{}
-			running.Go(func() {
+			serving.Go(func() {
 				defer func() { <-slots }()
 				defer e.contain(ctx, r)
-				e.serve(ctx, r, s, p.m, share{whole: whole, keep: func(body []byte) {
+				out := share{whole: whole, keep: func(body []byte) {
 					if streams(whole) {
 						whole.push(body)
 					} else {
 						bodies[i] = body
 					}
-				}})
+				}}
+				e.serve(ctx, s, &exchange{r: r, m: p.m, out: out}, &running{})
 			})
 		}
 	}
-	running.Wait()
+	serving.Wait()
 	switch {
 	case requests == 0:
 		whole.finish(202, nil)

@@ -10,20 +10,31 @@ import (
 
 var noArguments = json.RawMessage("{}")
 
-// arguments reads params.arguments: the object as sent, and decoded once.
-func (x *exchange) arguments() (json.RawMessage, map[string]any, error) {
+// arguments reads params.arguments: the object as sent, which was accepted with the
+// body. Whoever needs its values decodes it.
+func (x *exchange) arguments(call *core.Call) error {
 	sent := x.m.p.arguments
-	if wire.IsNull(sent) {
-		return noArguments, map[string]any{}, nil
+	switch {
+	case wire.IsNull(sent):
+		sent = noArguments
+	case !wire.IsObject(sent):
+		return invalidParams("params.arguments must be an object")
 	}
-	if !wire.IsObject(sent) {
-		return nil, nil, invalidParams("params.arguments must be an object")
+	call.Arguments, call.Checked = sent, true
+	return nil
+}
+
+// decode makes the values of a call, unless they are there.
+func decode(call *core.Call) error {
+	if call.Values != nil {
+		return nil
 	}
-	values, err := wire.DecodeObject(sent)
+	values, err := wire.DecodeObject(call.Arguments)
 	if err != nil {
-		return nil, nil, invalidParams("params.arguments: " + err.Error())
+		return invalidParams("params.arguments: " + err.Error())
 	}
-	return sent, values, nil
+	call.Values = values
+	return nil
 }
 
 func (x *exchange) name() (string, error) {
@@ -34,20 +45,30 @@ func (x *exchange) name() (string, error) {
 	return name, nil
 }
 
-func callTool(ctx context.Context, x *exchange, dst []byte) ([]byte, error) {
-	name, err := x.name()
-	if err != nil {
-		return nil, err
+func callTool(ctx context.Context, x *exchange) ([]byte, error) {
+	name := x.m.named
+	if name == "" {
+		var err error
+		if name, err = x.name(); err != nil {
+			return nil, err
+		}
+	}
+	var tool *core.Tool
+	if x.rev.Envelope {
+		if tool = x.r.Handler.Tool(ctx, x.r.Who, name); tool != nil {
+			name = tool.Name // and no part of the request, which whoever keeps the name would keep
+		}
 	}
 	call := x.call("tool", name)
-	if call.Arguments, call.Values, err = x.arguments(); err != nil {
+	if err := x.arguments(call); err != nil {
 		return nil, err
 	}
-	if x.rev.Envelope {
-		if tool := x.r.Handler.Tool(ctx, x.r.Who, name); tool != nil && len(tool.Headers) > 0 {
-			if f := checkParamHeaders(x.r.Header, tool.Headers, call.Values); f != nil {
-				return nil, f
-			}
+	if tool != nil && len(tool.Headers) > 0 {
+		if err := decode(call); err != nil {
+			return nil, err
+		}
+		if f := checkParamHeaders(x.r.Header, tool.Headers, call.Values); f != nil {
+			return nil, f
 		}
 	}
 	result, err := x.invoke(ctx, call, x.r.Handler.CallTool)
@@ -55,24 +76,31 @@ func callTool(ctx context.Context, x *exchange, dst []byte) ([]byte, error) {
 	case err != nil:
 		return nil, err
 	case asks(result):
-		return x.appendInputRequired(dst, call, result)
+		return x.appendInputRequired(call, result)
 	case result.Mismatch && !x.rev.MismatchResult:
 		f := invalidParams(firstText(result, "the arguments do not fit the input schema"))
 		f.handler = true
 		return nil, f
 	}
-	return x.appendToolResult(dst, result), nil
+	return x.appendToolResult(result), nil
 }
 
-// appendToolResult appends CallToolResult.
-func (x *exchange) appendToolResult(dst []byte, r *core.Result) []byte {
+// appendToolResult returns the response with CallToolResult.
+func (x *exchange) appendToolResult(r *core.Result) []byte {
 	structured := r.Structured
 	switch {
 	case structured == nil:
 	case !x.rev.Structured, !x.rev.AnyStructured && !wire.IsObject(structured):
 		structured = nil
 	}
-	dst = append(dst, `{"content":[`...)
+	size := 128 + len(structured) + len(r.Meta)
+	if len(r.Content) == 0 && structured == nil {
+		size += len(r.Structured)
+	}
+	for i := range r.Content {
+		size += blockSize(&r.Content[i])
+	}
+	dst := append(x.open(size), `{"content":[`...)
 	for i := range r.Content {
 		if i > 0 {
 			dst = append(dst, ',')
@@ -84,20 +112,25 @@ func (x *exchange) appendToolResult(dst []byte, r *core.Result) []byte {
 		dst = append(wire.AppendString(append(dst, `{"type":"text","text":`...), string(r.Structured)), '}')
 	}
 	dst = append(dst, ']')
-	dst = raw(dst, "structuredContent", structured)
+	if len(structured) > 0 {
+		dst = append(append(dst, `,"structuredContent":`...), structured...)
+	}
 	if r.IsError {
-		dst = append(member(dst, "isError"), "true"...)
+		dst = append(dst, `,"isError":true`...)
 	}
 	return append(x.closing(dst, r.Meta), '}')
 }
 
-func getPrompt(ctx context.Context, x *exchange, dst []byte) ([]byte, error) {
+func getPrompt(ctx context.Context, x *exchange) ([]byte, error) {
 	name, err := x.name()
 	if err != nil {
 		return nil, err
 	}
 	call := x.call("prompt", name)
-	if call.Arguments, call.Values, err = x.arguments(); err != nil {
+	if err := x.arguments(call); err != nil {
+		return nil, err
+	}
+	if err := decode(call); err != nil {
 		return nil, err
 	}
 	if _, f := stringsOf(call.Arguments, "params.arguments"); f != nil {
@@ -108,17 +141,21 @@ func getPrompt(ctx context.Context, x *exchange, dst []byte) ([]byte, error) {
 	case err != nil:
 		return nil, err
 	case asks(result):
-		return x.appendInputRequired(dst, call, result)
+		return x.appendInputRequired(call, result)
 	case result.IsError:
 		return nil, &core.Error{Code: core.CodeUnavailable, Message: firstText(result, "the prompt could not be made")}
 	}
-	dst = append(dst, `{"messages":[`...)
 	messages := result.Messages
 	if messages == nil {
 		for _, c := range result.Content {
 			messages = append(messages, core.Message{Role: "user", Content: c})
 		}
 	}
+	size := 64 + len(result.Description) + len(result.Meta)
+	for i := range messages {
+		size += 64 + blockSize(&messages[i].Content)
+	}
+	dst := append(x.open(size), `{"messages":[`...)
 	for i := range messages {
 		if i > 0 {
 			dst = append(dst, ',')
@@ -131,7 +168,7 @@ func getPrompt(ctx context.Context, x *exchange, dst []byte) ([]byte, error) {
 	return append(x.closing(dst, result.Meta), '}'), nil
 }
 
-func readResource(ctx context.Context, x *exchange, dst []byte) ([]byte, error) {
+func readResource(ctx context.Context, x *exchange) ([]byte, error) {
 	uri, err := x.uri()
 	if err != nil {
 		return nil, err
@@ -144,11 +181,15 @@ func readResource(ctx context.Context, x *exchange, dst []byte) ([]byte, error) 
 	case err != nil:
 		return nil, err
 	case asks(result):
-		return x.appendInputRequired(dst, call, result)
+		return x.appendInputRequired(call, result)
 	case result.IsError:
 		return nil, &core.Error{Code: core.CodeUnavailable, Message: firstText(result, "the resource could not be read")}
 	}
-	dst = append(dst, `{"contents":[`...)
+	size := 128 + len(result.Meta)
+	for i := range result.Contents {
+		size += contentsSize(&result.Contents[i])
+	}
+	dst := append(x.open(size), `{"contents":[`...)
 	for i := range result.Contents {
 		if i > 0 {
 			dst = append(dst, ',')

@@ -92,10 +92,10 @@ func (c *conversation) step(name, text string) (got string, compared bool) {
 	case "stream":
 		return c.frames(s, text), true
 	case "leave":
-		s.leave()
 		if s.sink.stream != nil {
-			s.sink.stream.leave()
+			s.sink.stream.leave() // first: nothing may be sent to a client that left
 		}
+		s.leave()
 		return "", false
 	case "change":
 		c.h.change(parseChange(c.t, text))

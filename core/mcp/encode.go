@@ -13,10 +13,15 @@ import (
 // member appends the name of an object's next member. dst ends with the brace that
 // opened the object, or with a value of it.
 func member(dst []byte, name string) []byte {
+	return append(wire.AppendString(comma(dst), name), ':')
+}
+
+// comma is member for what the caller spells.
+func comma(dst []byte) []byte {
 	if dst[len(dst)-1] != '{' {
 		dst = append(dst, ',')
 	}
-	return append(wire.AppendString(dst, name), ':')
+	return dst
 }
 
 // optional appends a member with a string, unless it is empty.
@@ -145,6 +150,33 @@ func resourceWire(r *core.Resource, rev *revision) []byte {
 		}
 		return append(dst, '}')
 	})
+}
+
+// textSize returns how many bytes s takes as a JSON string, but for rare characters.
+func textSize(s string) int {
+	return len(s) + strings.Count(s, `"`) + strings.Count(s, `\`) + strings.Count(s, "\n") + 2
+}
+
+// blockSize is textSize for a content block.
+func blockSize(c *core.Content) int {
+	const frame = 64
+	size := frame + len(c.Raw) + len(c.Annotations) + len(c.Meta) + base64.StdEncoding.EncodedLen(len(c.Data))
+	if c.Text != "" {
+		size += textSize(c.Text)
+	}
+	if c.Resource != nil {
+		size += contentsSize(c.Resource)
+	}
+	if c.URI != "" {
+		size += frame + len(c.URI) + len(c.Name) + len(c.Title) + len(c.Description) + len(c.Icons)
+	}
+	return size
+}
+
+// contentsSize is textSize for what one URI holds.
+func contentsSize(r *core.ResourceContents) int {
+	const frame = 64
+	return frame + len(r.URI) + len(r.MIMEType) + textSize(r.Text) + base64.StdEncoding.EncodedLen(len(r.Blob)) + len(r.Meta)
 }
 
 // appendBlock appends one content block. What the revision does not know becomes

@@ -85,7 +85,7 @@ type Claims struct {
 	SSE      bool // 2024-11-05 transport: lives and dies with its stream
 }
 
-// Options configures an Endpoint. Sessions and Sealer are required.
+// Options configures an Endpoint. Sessions, Sealer and Now are required.
 type Options struct {
 	Sessions Sessions
 	Sealer   core.Sealer
@@ -103,5 +103,6 @@ type Limits struct {
 	AskTimeout  time.Duration // waiting for the client's answer to a server request: 5m
 	Replay      int           // events kept per session for Last-Event-ID: 256
 	ReplayBytes int           // and their bytes: 1 MiB
+	ReplayTotal int           // bytes of kept events of all sessions together: 64 MiB
 	InFlight    int           // requests at once per session: 64
 }

@@ -10,7 +10,7 @@ import (
 // checks stand in the order of protocol: what speaks, then what was said.
 func (e *Endpoint) envelope(ctx context.Context, r *Request, sink Sink, m *message, f *fault, named string, present bool) {
 	rev := byName(named)
-	claimed, ok := text(m.p.m.revision)
+	claimed, ok := revisionOf(m.p.m.revision)
 	if f == nil && !ok {
 		f = invalidParams("params._meta[" + metaRevision + "] must be a string")
 		f.status = 400
@@ -42,11 +42,15 @@ func (e *Endpoint) envelope(ctx context.Context, r *Request, sink Sink, m *messa
 		e.subscribe(r, sink, rev, m)
 		return
 	}
-	x := &exchange{
-		e: e, r: r, rev: rev, m: m, out: &single{sink: sink},
-		client: clientOf(rev, m.p.m.client, m.p.m.capabilities),
+	var p struct { // one piece of memory
+		exchange exchange
+		single   single
 	}
-	if r.Handler.Server().Offers.Logging {
+	p.single.sink = sink
+	x := &p.exchange
+	x.e, x.r, x.rev, x.m, x.out = e, r, rev, m, &p.single
+	x.invocation.Client = e.clients.read(rev, m.p.m.client, m.p.m.capabilities)
+	if m.p.m.level != nil && r.Handler.Server().Offers.Logging {
 		x.level, _ = text(m.p.m.level)
 	}
 	x.out.finish(x.answer(ctx))

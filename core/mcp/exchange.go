@@ -1,6 +1,7 @@
 package mcp
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -20,24 +21,27 @@ type exchange struct {
 	e       *Endpoint
 	r       *Request
 	rev     *revision
-	m       *message
+	m       *message // not for notify and detach: it is used again once the answer is out
 	session *Session // nil in revisions without
 	out     outlet
-	client  core.Client
 	level   string // the lowest log level that the client wants; "" none
 
 	over     atomic.Bool // the answer is on its way: notifications come too late
 	mu       sync.Mutex
 	progress float64 // the last one sent
 	moved    bool    // one was sent
+
+	token      json.RawMessage // of progress; nil when the client gave none
+	invocation core.Call       // made by call; its Client is there before
 }
 
 // method is one row of the table of requests.
 type method struct {
-	run      func(ctx context.Context, x *exchange, dst []byte) ([]byte, error)
-	offered  func(core.Offers) bool // nil: always
-	sessions bool                   // exists in the revisions with sessions
-	envelope bool                   // exists in those with an envelope
+	name     string
+	run      func(ctx context.Context, x *exchange) ([]byte, error) // begins with exchange.open
+	offered  func(core.Offers) bool                                 // nil: always
+	sessions bool                                                   // exists in the revisions with sessions
+	envelope bool                                                   // exists in those with an envelope
 }
 
 func tools(o core.Offers) bool       { return o.Tools }
@@ -49,40 +53,70 @@ func logging(o core.Offers) bool     { return o.Logging }
 
 // methods are the requests that an exchange answers. initialize and
 // subscriptions/listen change how the conversation goes, so they stand elsewhere.
-var methods = map[string]method{
-	"tools/list":               {listTools, tools, true, true},
-	"tools/call":               {callTool, tools, true, true},
-	"prompts/list":             {listPrompts, prompts, true, true},
-	"prompts/get":              {getPrompt, prompts, true, true},
-	"resources/list":           {listResources, resources, true, true},
-	"resources/templates/list": {listTemplates, resources, true, true},
-	"resources/read":           {readResource, resources, true, true},
-	"resources/subscribe":      {subscribeResource, subscribe, true, false},
-	"resources/unsubscribe":    {unsubscribeResource, subscribe, true, false},
-	"completion/complete":      {complete, completions, true, true},
-	"logging/setLevel":         {setLevel, logging, true, false},
-	"ping":                     {ping, nil, true, false},
-	"server/discover":          {discover, nil, false, true},
+var methods = byMethod(
+	method{"tools/list", listTools, tools, true, true},
+	method{"tools/call", callTool, tools, true, true},
+	method{"prompts/list", listPrompts, prompts, true, true},
+	method{"prompts/get", getPrompt, prompts, true, true},
+	method{"resources/list", listResources, resources, true, true},
+	method{"resources/templates/list", listTemplates, resources, true, true},
+	method{"resources/read", readResource, resources, true, true},
+	method{"resources/subscribe", subscribeResource, subscribe, true, false},
+	method{"resources/unsubscribe", unsubscribeResource, subscribe, true, false},
+	method{"completion/complete", complete, completions, true, true},
+	method{"logging/setLevel", setLevel, logging, true, false},
+	method{"ping", ping, nil, true, false},
+	method{"server/discover", discover, nil, false, true},
+)
+
+func byMethod(rows ...method) map[string]*method {
+	table := make(map[string]*method, len(rows))
+	for i := range rows {
+		table[rows[i].name] = &rows[i]
+	}
+	return table
 }
 
-// find returns the row of a method as rev and the server have it.
-func find(name string, rev *revision, o core.Offers) (method, *fault) {
-	row, ok := methods[name]
-	if !ok || rev.Envelope && !row.envelope || rev.Sessions && !row.sessions || row.offered != nil && !row.offered(o) {
-		return method{}, &fault{code: codeNoMethod, message: "this server has no method " + strconv.Quote(cut(name, 100))}
+// rowOf returns the row of a method as sent, or nil.
+func rowOf(name json.RawMessage) *method {
+	if len(name) < 2 || name[0] != '"' {
+		return nil
+	}
+	if bytes.IndexByte(name, '\\') < 0 {
+		return methods[string(name[1:len(name)-1])]
+	}
+	plain, _ := text(name)
+	return methods[plain]
+}
+
+// find returns the row of the method as rev and the server have it.
+func (m *message) find(rev *revision, o core.Offers) (*method, *fault) {
+	row := m.row
+	if row == nil || rev.Envelope && !row.envelope || rev.Sessions && !row.sessions || row.offered != nil && !row.offered(o) {
+		return nil, &fault{code: codeNoMethod, message: "this server has no method " + strconv.Quote(cut(m.method, 100))}
 	}
 	return row, nil
 }
 
+// open begins the response, with room for a result of size bytes and what closing
+// appends to it.
+func (x *exchange) open(size int) []byte {
+	const head, result, tail = `{"jsonrpc":"2.0","id":`, `,"result":`, 64
+	size += len(head) + len(x.m.id) + len(result) + tail
+	if x.rev.ServerMeta {
+		size += len(metaServer) + len(implementation(x.rev, x.r.Handler.Server()))
+	}
+	dst := append(make([]byte, 0, size), head...)
+	return append(append(dst, x.m.id...), result...)
+}
+
 // answer runs the request and returns the whole response with its HTTP status.
 func (x *exchange) answer(ctx context.Context) (status int, body []byte) {
-	row, f := find(x.m.method, x.rev, x.r.Handler.Server().Offers)
+	row, f := x.m.find(x.rev, x.r.Handler.Server().Offers)
 	if f != nil {
 		return f.httpStatus(x.rev), appendError(nil, x.rev, x.m.id, f)
 	}
-	dst := make([]byte, 0, 512)
-	dst = append(append(append(dst, `{"jsonrpc":"2.0","id":`...), x.m.id...), `,"result":`...)
-	dst, err := x.guarded(ctx, row, dst)
+	dst, err := x.guarded(ctx, row)
 	x.over.Store(true)
 	if err == nil {
 		return 200, append(dst, '}')
@@ -98,7 +132,7 @@ func (x *exchange) answer(ctx context.Context) (status int, body []byte) {
 
 // guarded turns a panic of whoever answers into an error: a stream may be open, and
 // the batch beside it goes on.
-func (x *exchange) guarded(ctx context.Context, row method, dst []byte) (out []byte, err error) {
+func (x *exchange) guarded(ctx context.Context, row *method) (out []byte, err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			err = &core.Error{
@@ -107,18 +141,33 @@ func (x *exchange) guarded(ctx context.Context, row method, dst []byte) (out []b
 			}
 		}
 	}()
-	return row.run(ctx, x, dst)
+	return row.run(ctx, x)
 }
 
 // call makes the core.Call that all three kinds of invocation share.
 func (x *exchange) call(kind, name string) *core.Call {
 	server := x.r.Handler.Server().Name
-	return &core.Call{
-		Server: server, Tool: name, For: core.Object{Kind: kind, Server: server, Name: name},
-		Who: x.r.Who, Client: x.client, Meta: x.m.p.meta, Header: x.r.Header,
-		Notify: x.notify, Progress: x.m.p.m.progressToken != nil, LogLevel: x.level, Detach: x.detach,
+	c := &x.invocation
+	c.Server, c.Tool = server, name
+	c.For = core.Object{Kind: kind, Server: server, Name: name}
+	c.Who, c.Meta, c.Header = x.r.Who, x.m.p.meta, x.r.Header
+	x.token = x.m.p.m.progressToken
+	c.Progress, c.LogLevel = x.token != nil, x.level
+	// A method as a value is an allocation: most calls need none.
+	if c.Notify = unheard; c.Progress || c.LogLevel != "" {
+		c.Notify = x.notify
 	}
+	if c.Detach = attached; x.rev.Detach {
+		c.Detach = x.detach
+	}
+	return c
 }
+
+// unheard is Notify where the client asked for nothing.
+func unheard(core.Notification) {}
+
+// attached is Detach where the revision has none.
+func attached(time.Duration) bool { return false }
 
 func (x *exchange) detach(retry time.Duration) bool {
 	return !x.over.Load() && x.out.detach(retry)
@@ -142,11 +191,10 @@ func (x *exchange) notify(n core.Notification) {
 
 // notifyProgress adds the token, and keeps the rule that progress increases.
 func (x *exchange) notifyProgress(n core.Notification) {
-	token := x.m.p.m.progressToken
-	if token == nil {
+	if x.token == nil {
 		return
 	}
-	dst := append([]byte(`{"progressToken":`), token...)
+	dst := append([]byte(`{"progressToken":`), x.token...)
 	var value float64
 	var valid bool
 	err := wire.Fields(n.Params, func(name string, v json.RawMessage) error {

@@ -224,6 +224,7 @@ type fakeHandler struct {
 	read      func(ctx context.Context, call *core.Call) (*core.Result, error)
 	complete  func(c *core.CompleteRequest) (*core.Completion, error)
 	pageSize  int
+	values    bool // calls of tools need their values, as most invokers do
 
 	taken    atomic.Int64 // by the requests of a test
 	released atomic.Int64
@@ -285,6 +286,11 @@ func (h *fakeHandler) Tool(_ context.Context, _ core.Identity, name string) *cor
 }
 
 func (h *fakeHandler) CallTool(ctx context.Context, call *core.Call) (*core.Result, error) {
+	if h.values {
+		if err := decode(call); err != nil {
+			return nil, err
+		}
+	}
 	return h.call(ctx, call)
 }
 

@@ -54,7 +54,7 @@ func invalidParams(message string) *fault {
 var answers = map[core.Code][2]int{
 	core.CodeInvalid:      {codeInvalidParams, codeInvalidParams},
 	core.CodeNotFound:     {codeInvalidParams, codeInvalidParams},
-	core.CodeDenied:       {codeInvalidRequest, codeInvalidRequest},
+	core.CodeDenied:       {codeInternal, codeInternal}, // the request is valid; the settings refuse it
 	core.CodeCapability:   {codeInternal, codeCapability},
 	core.CodeUnavailable:  {codeInternal, codeInternal},
 	core.CodeTimeout:      {codeInternal, codeInternal},

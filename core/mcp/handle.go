@@ -18,11 +18,14 @@ type Endpoint struct {
 	now      func() time.Time
 	limits   Limits
 
+	replays    replays
 	background sync.WaitGroup // calls of the 2024-11-05 transport
 
 	mu       sync.Mutex
 	draining bool
 	parked   map[parked]struct{}
+
+	clients clients
 }
 
 // parked is a stream that outlives the request that opened it.
@@ -31,13 +34,13 @@ type parked interface {
 	drain()
 }
 
-// New returns an Endpoint. Now is required in Options as well as Sessions and
-// Sealer: the wire reads no clock of its own.
+// New returns an Endpoint.
 func New(o Options) *Endpoint {
 	e := &Endpoint{
 		sessions: o.Sessions, sealer: o.Sealer, log: o.Log, now: o.Now,
 		limits: o.Limits.orDefault(), parked: map[parked]struct{}{},
 	}
+	e.replays.limit = e.limits.ReplayTotal
 	if e.log == nil {
 		e.log = slog.New(slog.DiscardHandler)
 	}
@@ -123,6 +126,10 @@ func (e *Endpoint) Handle(ctx context.Context, r *Request, sink Sink) {
 	}
 }
 
+// messages are for streamable, of the zero value. What is made of one may alias the
+// body, but nothing keeps the message itself.
+var messages = sync.Pool{New: func() any { return new(message) }}
+
 // streamable decides which revision speaks, once per request: by the envelope in
 // the body and the header, never by the method.
 func (e *Endpoint) streamable(ctx context.Context, r *Request, sink Sink) {
@@ -154,8 +161,13 @@ func (e *Endpoint) streamable(ctx context.Context, r *Request, sink Sink) {
 		e.batch(ctx, r, sink, rev, named)
 		return
 	}
-	m, f := parse(r.Body)
-	r.Seen.RPC = m.method
+	m := messages.Get().(*message)
+	defer func() {
+		*m = message{}
+		messages.Put(m)
+	}()
+	f = m.read(r.Body)
+	r.Seen.RPC = m.label()
 	switch {
 	case m.claim():
 		e.envelope(ctx, r, sink, m, f, named, present)

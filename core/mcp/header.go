@@ -9,6 +9,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/sallyport/sallyport/core"
+	"github.com/sallyport/sallyport/core/wire"
 )
 
 func mismatch(message string) *fault {
@@ -41,8 +42,7 @@ func checkNameHeader(h Header, m *message) *fault {
 	default:
 		return nil
 	}
-	want, ok := text(raw)
-	if !ok {
+	if !wire.IsString(raw) {
 		return nil // the method itself says what is wrong with its parameters
 	}
 	value, present, f := once(h, headerName)
@@ -56,8 +56,11 @@ func checkNameHeader(h Header, m *message) *fault {
 	switch {
 	case !ok:
 		return mismatch("header " + headerName + " holds characters or an encoding that it may not")
-	case got != want:
+	case !is(raw, got):
 		return mismatch("header " + headerName + " differs from the name in the body")
+	}
+	if m.method == "tools/call" {
+		m.named = got
 	}
 	return nil
 }

@@ -93,7 +93,11 @@ func once(h Header, name string) (value string, present bool, f *fault) {
 	case 0:
 		return "", false, nil
 	case 1:
-		return strings.Trim(values[0], " \t"), true, nil
+		value = values[0]
+		if last := len(value) - 1; last >= 0 && (value[0] <= ' ' || value[last] <= ' ') {
+			value = strings.Trim(value, " \t")
+		}
+		return value, true, nil
 	}
 	return "", true, &fault{code: codeHeaderMismatch, status: 400, message: "header " + name + " stands more than once"}
 }

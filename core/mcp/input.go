@@ -66,13 +66,17 @@ func (x *exchange) askAll(ctx context.Context, requests []core.InputRequest) (an
 		reply chan answer
 	}
 	waiting := make([]open, len(requests))
+	defer func() {
+		for _, w := range waiting {
+			x.session.forgetAsk(w.id)
+		}
+	}()
 	for i := range requests {
 		id, reply := x.session.ask(x.e.now())
-		defer x.session.forgetAsk(id)
 		waiting[i] = open{id, reply}
 		message := append(append([]byte(`{"jsonrpc":"2.0","id":`), id...), `,"method":"`...)
 		message = append(append(message, requests[i].Method...), `","params":`...)
-		message = append(append(message, x.askParams(&requests[i])...), '}')
+		message = append(append(message, x.askParams(&requests[i], id)...), '}')
 		x.out.push(message)
 	}
 	timer := time.NewTimer(x.e.limits.AskTimeout)
@@ -104,24 +108,37 @@ func (x *exchange) askAll(ctx context.Context, requests []core.InputRequest) (an
 	return answers, "", nil
 }
 
-// askParams returns the params as the revision has them: before modes there was
-// only the form, and no word for it.
-func (x *exchange) askParams(r *core.InputRequest) json.RawMessage {
+// askParams returns the params as the revision has them. id names the question to
+// the session that is asked, "" where there is none.
+func (x *exchange) askParams(r *core.InputRequest, id string) json.RawMessage {
 	if !wire.IsObject(r.Params) {
 		return noArguments
 	}
-	if x.rev.ElicitationModes || r.Method != "elicitation/create" {
+	if r.Method != "elicitation/create" || x.rev.ElicitationModes && !x.rev.ElicitationID {
 		return r.Params
 	}
 	dst := []byte{'{'}
+	byURL, named := false, false
 	err := wire.Fields(r.Params, func(name string, v json.RawMessage) error {
-		if name != "mode" {
-			dst = append(member(dst, name), v...)
+		switch name {
+		case "mode":
+			byURL = string(v) == `"url"`
+			if !x.rev.ElicitationModes {
+				return nil // there was only the form, and no word for it
+			}
+		case "elicitationId":
+			named = true
 		}
+		dst = append(member(dst, name), v...)
 		return nil
 	})
 	if err != nil {
 		return r.Params
+	}
+	if byURL && !named {
+		// Unique among all sessions, and telling nothing of this one.
+		digest := sha256.Sum256([]byte(x.session.ID() + " " + id))
+		dst = optional(dst, "elicitationId", hex.EncodeToString(digest[:12]))
 	}
 	return append(dst, '}')
 }
@@ -143,7 +160,7 @@ func refused(method string, fail json.RawMessage) string {
 
 // allowed checks that the client can be asked all of that.
 func (x *exchange) allowed(requests []core.InputRequest) error {
-	has := abilitiesOf(x.client.Capabilities)
+	has := abilitiesOf(x.invocation.Client.Capabilities)
 	var lacks abilities
 	keys := make(map[string]bool, len(requests))
 	for i := range requests {
@@ -170,19 +187,19 @@ func (x *exchange) allowed(requests []core.InputRequest) error {
 	}
 }
 
-// appendInputRequired appends InputRequiredResult (2026-07-28, MRTR).
-func (x *exchange) appendInputRequired(dst []byte, call *core.Call, r *core.Result) ([]byte, error) {
+// appendInputRequired returns the response with InputRequiredResult (2026-07-28, MRTR).
+func (x *exchange) appendInputRequired(call *core.Call, r *core.Result) ([]byte, error) {
 	if err := x.allowed(r.InputRequests); err != nil {
 		return nil, err
 	}
-	dst = append(dst, `{"resultType":"input_required"`...)
+	dst := append(x.open(512), `{"resultType":"input_required"`...)
 	if len(r.InputRequests) > 0 {
 		dst = append(dst, `,"inputRequests":{`...)
 		for i := range r.InputRequests {
 			q := &r.InputRequests[i]
 			dst = append(member(dst, q.Key), `{"method":"`...)
 			dst = append(append(dst, q.Method...), `","params":`...)
-			dst = append(append(dst, x.askParams(q)...), '}')
+			dst = append(append(dst, x.askParams(q, "")...), '}')
 		}
 		dst = append(dst, '}')
 	}
@@ -206,6 +223,9 @@ const statePurpose = "mcp request state"
 // bind is what a request state is tied to: who, where, and the request that it
 // belongs to, arguments included.
 func (x *exchange) bind(call *core.Call) ([]string, error) {
+	if err := decode(call); err != nil {
+		return nil, err
+	}
 	canonical, err := wire.Marshal(call.Values)
 	if err != nil {
 		return nil, fmt.Errorf("digest the arguments: %w", err)

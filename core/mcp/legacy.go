@@ -1,10 +1,14 @@
 package mcp
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
+	"hash/maphash"
 	"strconv"
+	"sync/atomic"
+	"time"
 
 	"github.com/sallyport/sallyport/core"
 	"github.com/sallyport/sallyport/core/wire"
@@ -36,7 +40,7 @@ func (e *Endpoint) session(ctx context.Context, r *Request) (*Session, *fault) {
 	if s.claims.SSE {
 		return nil, unknownSession() // it lives on its own transport only
 	}
-	r.Seen.Revision = s.revision().Name
+	r.Seen.Revision = s.within(&e.replays).Name
 	return s, nil
 }
 
@@ -56,14 +60,14 @@ func (e *Endpoint) legacy(ctx context.Context, r *Request, sink Sink, m *message
 		sink.Reply(202, "", nil, nil)
 		return
 	}
-	e.serve(ctx, r, s, m, e.outletFor(s, sink))
-}
-
-func (e *Endpoint) outletFor(s *Session, sink Sink) outlet {
-	if s.revision().Resume {
-		return &trailed{sink: sink, session: s, now: e.now}
+	var p struct { // one piece of memory
+		exchange exchange
+		outlets  outlets
+		running  running
 	}
-	return &single{sink: sink}
+	x := &p.exchange
+	x.r, x.m, x.out = r, m, p.outlets.pick(e, s, sink)
+	e.serve(ctx, s, x, &p.running)
 }
 
 // tell takes a message that wants no answer.
@@ -73,7 +77,7 @@ func (e *Endpoint) tell(s *Session, m *message) {
 		s.answered(string(m.id), answer{result: m.result, fail: m.fail})
 	case "notifications/cancelled":
 		if id := m.p.requestID; goodID(id) {
-			s.cancel(string(canonicalID(id)))
+			s.cancel(canonicalID(id))
 		}
 	default:
 		// notifications/initialized, progress and roots/list_changed change nothing
@@ -81,38 +85,55 @@ func (e *Endpoint) tell(s *Session, m *message) {
 	}
 }
 
-// serve runs one request of a session and sends its answer to out.
-func (e *Endpoint) serve(ctx context.Context, r *Request, s *Session, m *message, out outlet) {
-	// The client leaving ends the call only while it could not come back for the
-	// answer; so its context is not the one of the connection.
-	run, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
-	defer cancel(nil)
-	if f := s.start(string(m.id), cancel); f != nil {
-		out.finish(f.httpStatus(nil), appendError(nil, s.revision(), m.id, f))
+// running is a request of a session while it runs.
+type running struct {
+	id   json.RawMessage
+	life core.Lifetime
+	out  outlet
+	left core.Waiter
+}
+
+// leave is called when the client has left. That ends the call only while the client
+// could not come back for the answer.
+func (c *running) leave() {
+	if !c.out.resumable() {
+		c.life.Cancel(errLeft)
+	}
+}
+
+// serve runs one request of a session and sends its answer to x.out. x has its
+// request, message and outlet; c is of the zero value.
+func (e *Endpoint) serve(ctx context.Context, s *Session, x *exchange, c *running) {
+	x.e, x.session = e, s
+	c.id, c.out = x.m.id, x.out
+	c.life.Begin(context.WithoutCancel(ctx), time.Time{}) // see leave
+	defer c.life.Cancel(nil)
+	if f := s.start(c, x); f != nil {
+		x.out.finish(f.httpStatus(nil), appendError(nil, s.revision(), x.m.id, f))
 		return
 	}
-	defer s.finished(string(m.id))
-	unwatch := context.AfterFunc(ctx, func() {
-		if !out.resumable() {
-			cancel(errLeft)
-		}
-	})
-	defer unwatch()
-
-	rev, client, level := s.caller()
-	if !r.Handler.Server().Offers.Logging {
-		level = ""
+	defer s.finished(c)
+	_, ends := ctx.Deadline()
+	if life, ok := ctx.(*core.Lifetime); ok && !ends {
+		life.OnCancel(&c.left, c.leave)
+		defer c.left.Stop()
+	} else {
+		stop := context.AfterFunc(ctx, c.leave)
+		defer stop()
 	}
-	client.Revision = rev.Name
-	x := &exchange{e: e, r: r, rev: rev, m: m, session: s, out: out, client: client, level: level}
-	status, body := x.answer(run)
-	if errors.Is(context.Cause(run), errCancelled) {
+
+	if !x.r.Handler.Server().Offers.Logging {
+		x.level = ""
+	}
+	x.invocation.Client.Revision = x.rev.Name
+	status, body := x.answer(&c.life)
+	if errors.Is(core.Cause(&c.life), errCancelled) {
 		// The client wants no answer any more; a POST that is not a stream needs one.
-		if _, plain := out.(share); plain || out.resumable() {
+		if _, plain := x.out.(share); plain || x.out.resumable() {
 			body = nil
 		}
 	}
-	out.finish(status, body)
+	x.out.finish(status, body)
 }
 
 // initialize opens a session on the streamable transport.
@@ -131,7 +152,7 @@ func (e *Endpoint) initialize(ctx context.Context, r *Request, sink Sink, m *mes
 		e.refuse(r, sink, rev, m.id, &fault{code: codeInternal, message: "no session: " + known.Public(), status: 503})
 		return
 	}
-	s.agree(rev, client)
+	s.agree(rev, memorable(client))
 	header := []core.Field{{Name: headerSession, Value: s.ID()}}
 	sink.Reply(200, typeJSON, header, appendWelcome(nil, m.id, rev, server))
 }
@@ -178,6 +199,36 @@ func clientOf(rev *revision, about, capabilities json.RawMessage) core.Client {
 	return c
 }
 
+// clients remembers how clients named themselves lately: most requests with an
+// envelope bring the same clientInfo as others before. It holds at most 64 of them,
+// each of at most 512 bytes.
+type clients struct {
+	slots [64]atomic.Pointer[named]
+}
+
+type named struct {
+	about         []byte
+	name, version string
+}
+
+var clientSeed = maphash.MakeSeed()
+
+// read is clientOf.
+func (c *clients) read(rev *revision, about, capabilities json.RawMessage) core.Client {
+	if len(about) > 512 || !wire.IsObject(about) {
+		return clientOf(rev, about, capabilities)
+	}
+	slot := &c.slots[maphash.Bytes(clientSeed, about)%uint64(len(c.slots))]
+	if n := slot.Load(); n != nil && bytes.Equal(n.about, about) {
+		client := clientOf(rev, nil, capabilities)
+		client.Info, client.Name, client.Version = about, n.name, n.version
+		return client
+	}
+	client := clientOf(rev, about, capabilities)
+	slot.Store(&named{bytes.Clone(about), client.Name, client.Version})
+	return client
+}
+
 // sealable is the part of c that a session id can hold: a session made again knows
 // what it may ask the client, and whom to name in a log.
 func sealable(c core.Client) core.Client {
@@ -185,6 +236,20 @@ func sealable(c core.Client) core.Client {
 		Name: cut(c.Name, 64), Version: cut(c.Version, 32), Revision: c.Revision,
 		Capabilities: abilitiesOf(c.Capabilities).object(),
 	}
+}
+
+// memorable is the part of c that a session keeps: a copy, so that the body it
+// came in can go, and not more than a client has reason to say.
+func memorable(c core.Client) core.Client {
+	c.Info, c.Capabilities = bytes.Clone(c.Info), bytes.Clone(c.Capabilities)
+	if len(c.Info) > maxAbout {
+		c.Info = nil
+	}
+	if len(c.Capabilities) > maxAbout {
+		c.Capabilities = abilitiesOf(c.Capabilities).object()
+	}
+	c.Name, c.Version = cut(c.Name, 256), cut(c.Version, 256)
+	return c
 }
 
 func cut(s string, limit int) string {
@@ -270,7 +335,7 @@ func appendWelcome(dst []byte, id json.RawMessage, rev *revision, server *core.S
 	dst = wire.AppendString(dst, rev.Name)
 	dst = append(dst, `,"capabilities":`...)
 	dst = appendCapabilities(dst, rev, server.Offers)
-	dst = append(append(dst, `,"serverInfo":`...), identity(rev, server)...)
+	dst = append(append(dst, `,"serverInfo":`...), implementation(rev, server)...)
 	if server.Instructions != "" {
 		dst = wire.AppendString(append(dst, `,"instructions":`...), server.Instructions)
 	}
@@ -300,8 +365,8 @@ func appendCapabilities(dst []byte, rev *revision, o core.Offers) []byte {
 	return append(dst, '}')
 }
 
-// identity returns Implementation, as a server says it of itself.
-func identity(rev *revision, server *core.Server) []byte {
+// implementation returns Implementation, as a server says it of itself.
+func implementation(rev *revision, server *core.Server) []byte {
 	return server.Wire.Get(rev.Slot, func() []byte {
 		dst := wire.AppendString([]byte(`{"name":`), server.Name)
 		dst = wire.AppendString(append(dst, `,"version":`...), server.Version)

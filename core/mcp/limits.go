@@ -2,8 +2,13 @@ package mcp
 
 import "time"
 
-// maxSubscriptions bounds the resources that one session or listen stream follows.
-const maxSubscriptions = 1000
+// What a client sends and we keep beyond the request is bounded, beside Limits, by:
+const (
+	maxSubscriptions     = 1000      // resources that one session or listen stream follows
+	maxSubscriptionBytes = 256 << 10 // of their URIs together
+	maxID                = 1024      // bytes of an id or a progress token, which come back in every message
+	maxAbout             = 8 << 10   // bytes of clientInfo, and of capabilities, that a session remembers as sent
+)
 
 // orDefault fills what is zero.
 func (l Limits) orDefault() Limits {
@@ -16,6 +21,7 @@ func (l Limits) orDefault() Limits {
 	set(&l.Rounds, 8)
 	set(&l.Replay, 256)
 	set(&l.ReplayBytes, 1<<20)
+	set(&l.ReplayTotal, 64<<20)
 	set(&l.InFlight, 64)
 	if l.AskTimeout <= 0 {
 		l.AskTimeout = 5 * time.Minute

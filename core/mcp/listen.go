@@ -1,7 +1,9 @@
 package mcp
 
 import (
+	"bytes"
 	"encoding/json"
+	"errors"
 	"sync"
 
 	"github.com/sallyport/sallyport/core"
@@ -39,7 +41,7 @@ func (e *Endpoint) subscribe(r *Request, sink Sink, rev *revision, m *message) {
 		e.refuse(r, sink, rev, m.id, f)
 		return
 	}
-	l := &listen{e: e, id: m.id, rev: rev, name: identity(rev, r.Handler.Server()), want: want}
+	l := &listen{e: e, id: bytes.Clone(m.id), rev: rev, name: implementation(rev, r.Handler.Server()), want: want}
 	if !l.open(sink) {
 		e.refuse(r, sink, rev, m.id, &fault{code: codeInternal, status: 503, message: "the server is stopping"})
 		return
@@ -110,15 +112,20 @@ func readFilter(b json.RawMessage, o core.Offers) (want filter, f *fault) {
 
 func (f *filter) readURIs(b json.RawMessage) error {
 	f.uris, f.order = map[string]struct{}{}, []string{}
+	size := 0
 	return wire.Elements(b, func(v json.RawMessage) error {
 		uri, ok := text(v)
-		if !ok || len(f.order) >= maxSubscriptions {
-			return invalidParams("")
+		if !ok {
+			return errors.New("not a string")
 		}
-		if _, had := f.uris[uri]; !had {
-			f.uris[uri] = struct{}{}
-			f.order = append(f.order, uri)
+		if _, had := f.uris[uri]; had {
+			return nil
 		}
+		if size += len(uri); len(f.order) >= maxSubscriptions || size > maxSubscriptionBytes {
+			return errors.New("too many")
+		}
+		f.uris[uri] = struct{}{}
+		f.order = append(f.order, uri)
 		return nil
 	})
 }

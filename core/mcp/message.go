@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 
 	"github.com/sallyport/sallyport/core/wire"
@@ -14,13 +15,16 @@ import (
 type message struct {
 	id     json.RawMessage // as sent; nil when there is none
 	method string          // "" for a response
+	row    *method         // of that method; nil when it has none
 	params json.RawMessage // an object, or nil
 	result json.RawMessage // of a response
 	fail   json.RawMessage // error of a response
 
-	version, name json.RawMessage // jsonrpc and method as sent
-	odd           string          // a member whose name is only almost one of ours
-	p             params
+	versioned bool            // jsonrpc is what it must be
+	name      json.RawMessage // method as sent
+	odd       string          // a member whose name is only almost one of ours
+	named     string          // params.name of tools/call as the header Mcp-Name has it, once compared
+	p         params
 }
 
 // params holds the members of params that some method knows, each as sent.
@@ -56,14 +60,35 @@ func (m *message) response() bool { return m.method == "" }
 // claim tells whether the message says its revision in its envelope.
 func (m *message) claim() bool { return m.p.m.revision != nil }
 
+// label names the message in logs and metrics, in words of ours only.
+func (m *message) label() string {
+	switch {
+	case m.row != nil, m.method == "initialize", m.method == "subscriptions/listen":
+		return m.method
+	case m.method == "" && m.id != nil && (m.result != nil || m.fail != nil):
+		return "response"
+	case m.method == "":
+		return ""
+	case m.id == nil:
+		return "notification"
+	}
+	return "unknown"
+}
+
 // parse reads one message. With a fault it still returns what it understood, so
 // that the answer can carry the id.
 func parse(body []byte) (*message, *fault) {
 	m := new(message)
+	return m, m.read(body)
+}
+
+// read is parse into a message of the zero value.
+func (m *message) read(body []byte) *fault {
 	if err := wire.Fields(body, m.member); err != nil {
-		return new(message), syntaxFault(err)
+		*m = message{}
+		return syntaxFault(err)
 	}
-	return m, m.check()
+	return m.check()
 }
 
 // parseElement is parse for bytes that wire has already accepted.
@@ -89,7 +114,7 @@ func syntaxFault(err error) *fault {
 func (m *message) member(name string, value json.RawMessage) error {
 	switch name {
 	case "jsonrpc":
-		m.version = value
+		m.versioned = string(value) == `"2.0"`
 	case "id":
 		m.id = value
 	case "method":
@@ -116,14 +141,14 @@ func (m *message) check() *fault {
 	id := m.id
 	if m.id = nil; id != nil {
 		if !goodID(id) {
-			return invalidRequest("id must be a string or an integer")
+			return invalidRequest("id must be a string or an integer, of " + strconv.Itoa(maxID) + " bytes at most")
 		}
 		m.id = canonicalID(id)
 	}
 	switch {
 	case m.odd != "":
 		return invalidRequest(fmt.Sprintf("member %q differs from ours in upper and lower case only: names are exact", m.odd))
-	case string(m.version) != `"2.0"`:
+	case !m.versioned:
 		return invalidRequest(`jsonrpc must be "2.0"`)
 	case m.name == nil && m.result == nil && m.fail == nil:
 		return invalidRequest("a message has a method, or a result or an error")
@@ -132,9 +157,9 @@ func (m *message) check() *fault {
 	case m.result != nil || m.fail != nil:
 		return invalidRequest("a message with a method has no result or error")
 	}
-	var ok bool
-	if m.method, ok = text(m.name); !ok || m.method == "" {
-		m.method = ""
+	if m.row = rowOf(m.name); m.row != nil {
+		m.method = m.row.name
+	} else if m.method, _ = text(m.name); m.method == "" {
 		return invalidRequest("method must be a string")
 	}
 	if wire.IsNull(m.params) {
@@ -231,14 +256,17 @@ func (m *meta) read(b json.RawMessage) *fault {
 	if err != nil {
 		return syntaxFault(err)
 	}
-	if m.progressToken != nil && !wire.IsString(m.progressToken) && !wire.IsNumber(m.progressToken) {
-		return invalidParams("params._meta.progressToken must be a string or a number")
+	if t := m.progressToken; t != nil && (len(t) > maxID || !wire.IsString(t) && !wire.IsNumber(t)) {
+		return invalidParams("params._meta.progressToken must be a string or a number, of " + strconv.Itoa(maxID) + " bytes at most")
 	}
 	return nil
 }
 
 // goodID tells whether an id is a string or an integer: never null, no fraction.
 func goodID(id json.RawMessage) bool {
+	if len(id) > maxID {
+		return false
+	}
 	if wire.IsString(id) {
 		return true
 	}
@@ -255,6 +283,18 @@ func canonicalID(id json.RawMessage) json.RawMessage {
 		return id
 	}
 	return wire.AppendString(nil, plain)
+}
+
+// is tells whether raw holds the string s.
+func is(raw json.RawMessage, s string) bool {
+	if len(raw) < 2 || raw[0] != '"' {
+		return false
+	}
+	if bytes.IndexByte(raw, '\\') < 0 {
+		return string(raw[1:len(raw)-1]) == s
+	}
+	plain, ok := text(raw)
+	return ok && plain == s
 }
 
 // text returns the string that raw holds; false when it holds none.

@@ -9,18 +9,18 @@ import (
 	"github.com/sallyport/sallyport/core/wire"
 )
 
-func ping(_ context.Context, x *exchange, dst []byte) ([]byte, error) { return x.empty(dst), nil }
+func ping(_ context.Context, x *exchange) ([]byte, error) { return x.empty(), nil }
 
 // empty appends a result that says nothing but that it worked.
-func (x *exchange) empty(dst []byte) []byte {
-	return append(x.closing(append(dst, '{'), nil), '}')
+func (x *exchange) empty() []byte {
+	return append(x.closing(append(x.open(0), '{'), nil), '}')
 }
 
 // closing appends what every result of the revision ends with: resultType and
 // _meta, where own (an object or nil) is joined with the server's name.
 func (x *exchange) closing(dst []byte, own json.RawMessage) []byte {
 	if x.rev.ResultType {
-		dst = append(member(dst, "resultType"), `"complete"`...)
+		dst = append(comma(dst), `"resultType":"complete"`...)
 	}
 	return x.appendMeta(dst, own)
 }
@@ -29,8 +29,8 @@ func (x *exchange) appendMeta(dst []byte, own json.RawMessage) []byte {
 	if !x.rev.ServerMeta {
 		return raw(dst, "_meta", own)
 	}
-	dst = append(member(dst, "_meta"), `{"`+metaServer+`":`...)
-	dst = append(dst, identity(x.rev, x.r.Handler.Server())...)
+	dst = append(comma(dst), `"_meta":{"`+metaServer+`":`...)
+	dst = append(dst, implementation(x.rev, x.r.Handler.Server())...)
 	if own != nil {
 		_ = wire.Fields(own, func(name string, v json.RawMessage) error { // what is left of bad JSON is dropped
 			if name != metaServer {
@@ -51,9 +51,9 @@ func appendCacheHint(dst []byte, ttl int64, scope string) []byte {
 	return append(append(append(member(dst, "cacheScope"), '"'), scope...), '"')
 }
 
-func discover(_ context.Context, x *exchange, dst []byte) ([]byte, error) {
+func discover(_ context.Context, x *exchange) ([]byte, error) {
 	server := x.r.Handler.Server()
-	dst = append(dst, `{"supportedVersions":`...)
+	dst := append(x.open(512+len(server.Instructions)), `{"supportedVersions":`...)
 	dst = appendStrings(dst, names(func(*revision) bool { return true }))
 	dst = append(dst, `,"capabilities":`...)
 	dst = appendCapabilities(dst, x.rev, server.Offers)
@@ -74,25 +74,25 @@ func (x *exchange) cursor() (*string, error) {
 	return &cursor, nil
 }
 
-func listTools(ctx context.Context, x *exchange, dst []byte) ([]byte, error) {
-	return list(ctx, x, dst, "tools", x.r.Handler.ListTools, toolWire)
+func listTools(ctx context.Context, x *exchange) ([]byte, error) {
+	return appendPage(ctx, x, "tools", x.r.Handler.ListTools, toolWire)
 }
 
-func listPrompts(ctx context.Context, x *exchange, dst []byte) ([]byte, error) {
-	return list(ctx, x, dst, "prompts", x.r.Handler.ListPrompts, promptWire)
+func listPrompts(ctx context.Context, x *exchange) ([]byte, error) {
+	return appendPage(ctx, x, "prompts", x.r.Handler.ListPrompts, promptWire)
 }
 
-func listResources(ctx context.Context, x *exchange, dst []byte) ([]byte, error) {
-	return list(ctx, x, dst, "resources", x.r.Handler.ListResources, resourceWire)
+func listResources(ctx context.Context, x *exchange) ([]byte, error) {
+	return appendPage(ctx, x, "resources", x.r.Handler.ListResources, resourceWire)
 }
 
-func listTemplates(ctx context.Context, x *exchange, dst []byte) ([]byte, error) {
-	return list(ctx, x, dst, "resourceTemplates", x.r.Handler.ListTemplates, resourceWire)
+func listTemplates(ctx context.Context, x *exchange) ([]byte, error) {
+	return appendPage(ctx, x, "resourceTemplates", x.r.Handler.ListTemplates, resourceWire)
 }
 
-// list appends one page. A page is encoded once per revision, hints and names
+// appendPage appends one page. A page is encoded once per revision, hints and names
 // included: it belongs to one server of one Catalog.
-func list[T any](ctx context.Context, x *exchange, dst []byte, key string,
+func appendPage[T any](ctx context.Context, x *exchange, key string,
 	read func(context.Context, core.Identity, *string) (*core.Page[T], error),
 	encode func(T, *revision) []byte,
 ) ([]byte, error) {
@@ -104,7 +104,7 @@ func list[T any](ctx context.Context, x *exchange, dst []byte, key string,
 	if err != nil {
 		return nil, err
 	}
-	return append(dst, page.Wire.Get(x.rev.Slot, func() []byte {
+	encoded := page.Wire.Get(x.rev.Slot, func() []byte {
 		out := append(member([]byte{'{'}, key), '[')
 		for i, item := range page.Items {
 			if i > 0 {
@@ -121,7 +121,8 @@ func list[T any](ctx context.Context, x *exchange, dst []byte, key string,
 			out = appendCacheHint(out, server.TTLMillis, server.CacheScope)
 		}
 		return append(x.closing(out, nil), '}')
-	})...), nil
+	})
+	return append(x.open(len(encoded)), encoded...), nil
 }
 
 func (x *exchange) uri() (string, error) {
@@ -132,7 +133,7 @@ func (x *exchange) uri() (string, error) {
 	return uri, nil
 }
 
-func subscribeResource(_ context.Context, x *exchange, dst []byte) ([]byte, error) {
+func subscribeResource(_ context.Context, x *exchange) ([]byte, error) {
 	uri, err := x.uri()
 	if err != nil {
 		return nil, err
@@ -143,32 +144,32 @@ func subscribeResource(_ context.Context, x *exchange, dst []byte) ([]byte, erro
 			Message: "a session may follow " + strconv.Itoa(maxSubscriptions) + " resources", Fix: "unsubscribe from some",
 		}
 	}
-	return x.empty(dst), nil
+	return x.empty(), nil
 }
 
-func unsubscribeResource(_ context.Context, x *exchange, dst []byte) ([]byte, error) {
+func unsubscribeResource(_ context.Context, x *exchange) ([]byte, error) {
 	uri, err := x.uri()
 	if err != nil {
 		return nil, err
 	}
 	x.session.unsubscribe(uri)
-	return x.empty(dst), nil
+	return x.empty(), nil
 }
 
-func setLevel(_ context.Context, x *exchange, dst []byte) ([]byte, error) {
+func setLevel(_ context.Context, x *exchange) ([]byte, error) {
 	level, ok := text(x.m.p.level)
 	if !ok || severity(level) < 0 {
 		return nil, badLevel("params.level")
 	}
 	x.session.setLevel(level)
-	return x.empty(dst), nil
+	return x.empty(), nil
 }
 
 func badLevel(where string) *fault {
 	return invalidParams(where + " must be debug, info, notice, warning, error, critical, alert or emergency")
 }
 
-func complete(ctx context.Context, x *exchange, dst []byte) ([]byte, error) {
+func complete(ctx context.Context, x *exchange) ([]byte, error) {
 	request, f := x.m.p.completion()
 	if f != nil {
 		return nil, f
@@ -182,7 +183,7 @@ func complete(ctx context.Context, x *exchange, dst []byte) ([]byte, error) {
 	if len(values) > most {
 		values, more = values[:most], true
 	}
-	dst = append(dst, `{"completion":{"values":`...)
+	dst := append(x.open(256), `{"completion":{"values":`...)
 	dst = appendStrings(dst, values)
 	dst = strconv.AppendInt(append(dst, `,"total":`...), int64(max(found.Total, len(found.Values))), 10)
 	dst = strconv.AppendBool(append(dst, `,"hasMore":`...), more)

@@ -162,6 +162,22 @@ func (o *trailed) resumable() bool {
 	return o.begun
 }
 
+// outlets is room for the outlet of one POST in a session.
+type outlets struct {
+	single  single
+	trailed trailed
+}
+
+// pick returns the one for s.
+func (o *outlets) pick(e *Endpoint, s *Session, sink Sink) outlet {
+	if s.revision().Resume {
+		o.trailed.sink, o.trailed.session, o.trailed.now = sink, s, e.now
+		return &o.trailed
+	}
+	o.single.sink = sink
+	return &o.single
+}
+
 // piped is the outlet of a message of the 2024-11-05 transport: the POST has been
 // answered, everything goes to the stream of the session.
 type piped struct{ session *Session }

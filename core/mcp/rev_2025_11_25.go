@@ -26,6 +26,7 @@ var rev20251125 = revision{
 
 	Elicitation:      true,
 	ElicitationModes: true,
+	ElicitationID:    true,
 	SamplingTools:    true,
 
 	ResourceNotFound: -32002,

@@ -1,6 +1,9 @@
 package mcp
 
-import "slices"
+import (
+	"encoding/json"
+	"slices"
+)
 
 // revision is one dated specification, told as traits. Code asks for a trait and
 // never compares dates: a new revision is one file and one line in revisions.
@@ -37,6 +40,7 @@ type revision struct {
 	// What a client can be asked.
 	Elicitation      bool
 	ElicitationModes bool // form and url are told apart
+	ElicitationID    bool // a request of mode url carries an elicitationId
 	SamplingTools    bool
 
 	ResourceNotFound int // the error code of resources/read for an unknown URI
@@ -62,6 +66,16 @@ func byName(name string) *revision {
 		}
 	}
 	return nil
+}
+
+// revisionOf is text for the name of a revision.
+func revisionOf(raw json.RawMessage) (name string, ok bool) {
+	for _, rev := range revisions {
+		if is(raw, rev.Name) {
+			return rev.Name, true
+		}
+	}
+	return text(raw)
 }
 
 // names lists the revisions that f picks, newest first.

@@ -1,7 +1,6 @@
 package mcp
 
 import (
-	"context"
 	"encoding/json"
 	"errors"
 	"maps"
@@ -29,24 +28,26 @@ type Session struct {
 	limits Limits
 	ended  chan struct{} // closed by Close
 
-	mu          sync.Mutex
-	rev         *revision // nil before initialize on the 2024-11-05 transport
-	client      core.Client
-	level       string // the lowest log level to send
-	subscribed  map[string]struct{}
-	running     map[string]context.CancelCauseFunc // by id of the request
-	asked       map[string]chan answer             // by id of our request
-	lastAsk     int64
-	trails      map[string]*trail
-	made        int // trails made so far
-	standalone  *trail
-	ring        ring
-	sse         Stream // the stream of the 2024-11-05 transport
-	stop        func() // ends the watch on changes
-	watching    bool
-	closed      bool
-	onClose     func()
-	initialized bool
+	mu              sync.Mutex
+	rev             *revision // nil before initialize on the 2024-11-05 transport
+	client          core.Client
+	level           string // the lowest log level to send
+	subscribed      map[string]struct{}
+	subscribedBytes int
+	running         []*running             // at most limits.InFlight
+	asked           map[string]chan answer // by id of our request
+	lastAsk         int64
+	trails          map[string]*trail
+	made            int // trails made so far
+	standalone      *trail
+	ring            ring
+	replays         *replays // the bound on all rings; nil before the endpoint has seen the session
+	sse             Stream   // the stream of the 2024-11-05 transport
+	stop            func()   // ends the watch on changes
+	watching        bool
+	closed          bool
+	onClose         func()
+	initialized     bool
 }
 
 // answer is what a client said to a request of ours.
@@ -68,6 +69,25 @@ func NewSession(id string, c Claims, limits Limits) *Session {
 // ID returns what Mcp-Session-Id or ?sessionId says.
 func (s *Session) ID() string { return s.id }
 
+// Busy tells whether somebody is at the other end: a request runs, or a stream is
+// open. Such a session must not end for being idle.
+func (s *Session) Busy() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return false
+	}
+	if len(s.running) > 0 || s.sse != nil {
+		return true
+	}
+	for _, t := range s.trails {
+		if t.listening.Load() {
+			return true
+		}
+	}
+	return false
+}
+
 // Close ends the session: its calls are cancelled, its streams closed. Idempotent.
 func (s *Session) Close() {
 	s.mu.Lock()
@@ -77,14 +97,17 @@ func (s *Session) Close() {
 	}
 	s.closed = true
 	close(s.ended)
-	running := slices.Collect(maps.Values(s.running))
+	calls := slices.Clone(s.running)
 	trails := slices.Collect(maps.Values(s.trails))
-	stop, sse, onClose := s.stop, s.sse, s.onClose
+	stop, sse, onClose, all := s.stop, s.sse, s.onClose, s.replays
 	s.stop, s.sse, s.ring = nil, nil, ring{}
 	s.mu.Unlock()
+	if all != nil {
+		all.hold(s, 0)
+	}
 
-	for _, cancel := range running {
-		cancel(errEnded)
+	for _, c := range calls {
+		c.life.Cancel(errEnded)
 	}
 	if stop != nil {
 		stop()
@@ -131,6 +154,11 @@ func (s *Session) whenClosed(f func()) {
 func (s *Session) revision() *revision {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	return s.agreed()
+}
+
+// agreed is revision; s.mu is held.
+func (s *Session) agreed() *revision {
 	if s.rev == nil {
 		return &rev20241105
 	}
@@ -149,50 +177,48 @@ func (s *Session) agree(rev *revision, client core.Client) bool {
 	return true
 }
 
-// caller returns the revision, the client and its log level.
-func (s *Session) caller() (*revision, core.Client, string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	rev := s.rev
-	if rev == nil {
-		rev = &rev20241105
-	}
-	return rev, s.client, s.level
-}
-
-// start notes a running request; the error says why it cannot run.
-func (s *Session) start(id string, cancel context.CancelCauseFunc) *fault {
+// start notes a running request and tells x of its revision, client and log level;
+// the error says why it cannot run.
+func (s *Session) start(c *running, x *exchange) *fault {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch {
 	case s.closed:
 		return unknownSession()
-	case s.running[id] != nil:
+	case s.runs(c.id) >= 0:
 		return &fault{code: codeInvalidRequest, message: "a request with this id is still running in the session", status: 200}
 	case len(s.running) >= s.limits.InFlight:
 		return &fault{code: codeInternal, message: "too many requests at once: the session may have " +
 			strconv.Itoa(s.limits.InFlight), status: 200}
 	}
-	if s.running == nil {
-		s.running = map[string]context.CancelCauseFunc{}
-	}
-	s.running[id] = cancel
+	s.running = append(s.running, c)
+	x.rev, x.invocation.Client, x.level = s.agreed(), s.client, s.level
 	return nil
 }
 
-func (s *Session) finished(id string) {
+// runs returns where in running the request of that id stands, or -1; s.mu is held.
+func (s *Session) runs(id json.RawMessage) int {
+	return slices.IndexFunc(s.running, func(c *running) bool { return string(c.id) == string(id) })
+}
+
+func (s *Session) finished(c *running) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	delete(s.running, id)
+	at, last := slices.Index(s.running, c), len(s.running)-1
+	s.running[at], s.running[last] = s.running[last], nil
+	s.running = s.running[:last]
 }
 
 // cancel ends a running request that the client no longer wants.
-func (s *Session) cancel(id string) {
+func (s *Session) cancel(id json.RawMessage) {
 	s.mu.Lock()
-	cancel := s.running[id]
+	var c *running
+	if at := s.runs(id); at >= 0 {
+		c = s.running[at]
+	}
 	s.mu.Unlock()
-	if cancel != nil {
-		cancel(errCancelled)
+	if c != nil {
+		c.life.Cancel(errCancelled)
 	}
 }
 
@@ -242,102 +268,24 @@ func (s *Session) subscribe(uri string) bool {
 	if s.subscribed == nil {
 		s.subscribed = map[string]struct{}{}
 	}
-	if _, had := s.subscribed[uri]; !had && len(s.subscribed) >= maxSubscriptions {
+	if _, had := s.subscribed[uri]; had {
+		return true
+	}
+	if len(s.subscribed) >= maxSubscriptions || s.subscribedBytes+len(uri) > maxSubscriptionBytes {
 		return false
 	}
 	s.subscribed[uri] = struct{}{}
+	s.subscribedBytes += len(uri)
 	return true
 }
 
 func (s *Session) unsubscribe(uri string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	delete(s.subscribed, uri)
-}
-
-// newTrail makes a stream that can be resumed. Its id holds the time, so that a
-// session made again does not take up a trail of its former life.
-func (s *Session) newTrail(kind byte, now time.Time) *trail {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.made++
-	t := &trail{owner: s, id: string(kind) + strconv.FormatInt(now.UnixMilli(), 36) + "-" + strconv.Itoa(s.made)}
-	if s.trails == nil {
-		s.trails = map[string]*trail{}
+	if _, had := s.subscribed[uri]; had {
+		delete(s.subscribed, uri)
+		s.subscribedBytes -= len(uri)
 	}
-	if !s.closed {
-		s.trails[t.id] = t
-	}
-	return t
-}
-
-// find returns a trail that can still be resumed, or nil.
-func (s *Session) find(id string) *trail {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.trails[id]
-}
-
-// alone returns the standalone trail, made at first use.
-func (s *Session) alone(now time.Time) *trail {
-	s.mu.Lock()
-	t := s.standalone
-	s.mu.Unlock()
-	if t != nil {
-		return t
-	}
-	t = s.newTrail(getTrail, now)
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.standalone == nil {
-		s.standalone = t
-	} else {
-		delete(s.trails, t.id)
-	}
-	return s.standalone
-}
-
-// keep puts an event where Last-Event-ID finds it.
-func (s *Session) keep(t *trail, seq int, frame []byte) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.closed || s.rev == nil || !s.rev.Resume {
-		return
-	}
-	before := len(s.ring.events)
-	evicted := s.ring.add(event{trail: t, seq: seq, frame: frame}, s.limits.Replay, s.limits.ReplayBytes)
-	t.kept += len(s.ring.events) + len(evicted) - before
-	for _, e := range evicted {
-		e.trail.kept--
-		s.drop(e.trail)
-	}
-}
-
-// forget lets go of a trail that is done, once none of its events is kept.
-func (s *Session) forget(t *trail) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	t.over = true
-	s.drop(t)
-}
-
-func (s *Session) drop(t *trail) {
-	if t.over && t.kept == 0 {
-		delete(s.trails, t.id)
-	}
-}
-
-// after returns the kept events of t behind seq, oldest first.
-func (s *Session) after(t *trail, seq int) [][]byte {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	var frames [][]byte
-	for _, e := range s.ring.events {
-		if e.trail == t && e.seq > seq {
-			frames = append(frames, e.frame)
-		}
-	}
-	return frames
 }
 
 // pipe sends a message on the stream of the 2024-11-05 transport.

@@ -15,6 +15,7 @@ import (
 func newShop() *fakeHandler {
 	size := int64(12)
 	h := &fakeHandler{
+		values: true,
 		server: core.Server{
 			Name: "shop", Title: "Shop", Version: "1.0.0", Description: "Sells books",
 			Instructions: "Ask for a book.", TTLMillis: 60000, CacheScope: "public",

@@ -5,6 +5,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -28,6 +29,8 @@ type trail struct {
 	done   bool   // nothing follows
 	unseen []byte // the last message nobody listened to
 
+	listening atomic.Bool // live is set; readable without mu
+
 	kept int  // events in the ring; guarded by owner.mu
 	over bool // done; guarded by owner.mu
 }
@@ -36,7 +39,7 @@ type trail struct {
 func (t *trail) begin(stream Stream) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.live = stream
+	t.setLive(stream)
 	t.lease++
 	if t.owner.revision().PrimingEvent {
 		t.sendLive(AppendEvent(nil, Event{ID: t.eventID(0), Retry: retryHint, Data: []byte{}}))
@@ -66,12 +69,17 @@ func (t *trail) send(message []byte) {
 	t.sendLive(frame)
 }
 
+func (t *trail) setLive(stream Stream) {
+	t.live = stream
+	t.listening.Store(stream != nil)
+}
+
 func (t *trail) sendLive(frame []byte) {
 	if t.live == nil {
 		return
 	}
 	if err := t.live.Send(frame); err != nil {
-		t.live = nil
+		t.setLive(nil)
 	}
 }
 
@@ -87,7 +95,7 @@ func (t *trail) end() {
 func (t *trail) closeLive() {
 	if t.live != nil {
 		_ = t.live.Close() // the client has left otherwise
-		t.live = nil
+		t.setLive(nil)
 	}
 }
 
@@ -117,7 +125,7 @@ func (t *trail) left(lease int) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.lease == lease {
-		t.live = nil
+		t.setLive(nil)
 	}
 }
 
@@ -139,7 +147,8 @@ func (t *trail) resume(sink Sink, seq int) {
 	if err != nil {
 		return
 	}
-	t.live, t.away = stream, true
+	t.setLive(stream)
+	t.away = true
 	for _, frame := range t.owner.after(t, seq) {
 		t.sendLive(frame)
 	}
@@ -161,7 +170,8 @@ func (t *trail) open(sink Sink) bool {
 	if err != nil {
 		return true
 	}
-	t.live, t.away = stream, true
+	t.setLive(stream)
+	t.away = true
 	if t.owner.revision().PrimingEvent {
 		t.sendLive(AppendEvent(nil, Event{ID: t.eventID(t.seq), Retry: retryHint, Data: []byte{}}))
 	}
@@ -183,34 +193,115 @@ func splitEventID(id string) (trail string, seq int, ok bool) {
 	return trail, seq, true
 }
 
-// ring keeps the last events of a session, bounded in number and bytes.
-type ring struct {
-	events []event
-	bytes  int
+// newTrail makes a stream that can be resumed. Its id holds the time, so that a
+// session made again does not take up a trail of its former life.
+func (s *Session) newTrail(kind byte, now time.Time) *trail {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.made++
+	t := &trail{owner: s, id: string(kind) + strconv.FormatInt(now.UnixMilli(), 36) + "-" + strconv.Itoa(s.made)}
+	if s.trails == nil {
+		s.trails = map[string]*trail{}
+	}
+	if !s.closed {
+		s.trails[t.id] = t
+	}
+	return t
 }
 
-type event struct {
-	trail *trail
-	seq   int
-	frame []byte
+// find returns a trail that can still be resumed, or nil.
+func (s *Session) find(id string) *trail {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.trails[id]
 }
 
-// add puts e in and returns what fell out for it.
-func (r *ring) add(e event, count, size int) (evicted []event) {
-	if len(e.frame) > size {
-		return nil // it alone would push everything else out
+// alone returns the standalone trail, made at first use.
+func (s *Session) alone(now time.Time) *trail {
+	s.mu.Lock()
+	t := s.standalone
+	s.mu.Unlock()
+	if t != nil {
+		return t
 	}
-	r.events = append(r.events, e)
-	r.bytes += len(e.frame)
-	n := 0
-	for len(r.events)-n > count || r.bytes > size {
-		r.bytes -= len(r.events[n].frame)
-		n++
+	t = s.newTrail(getTrail, now)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.standalone == nil {
+		s.standalone = t
+	} else {
+		delete(s.trails, t.id)
 	}
-	if n > 0 {
-		evicted = append(evicted, r.events[:n]...)
-		clear(r.events[:n]) // let go of the frames
-		r.events = r.events[n:]
+	return s.standalone
+}
+
+// keep puts an event where Last-Event-ID finds it.
+func (s *Session) keep(t *trail, seq int, frame []byte) {
+	bytes, all := s.put(t, seq, frame)
+	if all != nil {
+		all.hold(s, bytes)
 	}
-	return evicted
+}
+
+func (s *Session) put(t *trail, seq int, frame []byte) (bytes int, all *replays) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed || s.rev == nil || !s.rev.Resume {
+		return 0, nil
+	}
+	before := len(s.ring.events)
+	evicted := s.ring.add(event{trail: t, seq: seq, frame: frame}, s.limits.Replay, s.limits.ReplayBytes)
+	t.kept += len(s.ring.events) + len(evicted) - before
+	for _, e := range evicted {
+		e.trail.kept--
+		s.drop(e.trail)
+	}
+	return s.ring.bytes, s.replays
+}
+
+// dropRing gives up what is kept for clients that come back.
+func (s *Session) dropRing() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, e := range s.ring.events {
+		e.trail.kept--
+		s.drop(e.trail)
+	}
+	s.ring = ring{}
+}
+
+// within puts the session under the bound that all sessions share, and returns its
+// revision.
+func (s *Session) within(all *replays) *revision {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.replays = all
+	return s.agreed()
+}
+
+// forget lets go of a trail that is done, once none of its events is kept.
+func (s *Session) forget(t *trail) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	t.over = true
+	s.drop(t)
+}
+
+func (s *Session) drop(t *trail) {
+	if t.over && t.kept == 0 {
+		delete(s.trails, t.id)
+	}
+}
+
+// after returns the kept events of t behind seq, oldest first.
+func (s *Session) after(t *trail, seq int) [][]byte {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var frames [][]byte
+	for _, e := range s.ring.events {
+		if e.trail == t && e.seq > seq {
+			frames = append(frames, e.frame)
+		}
+	}
+	return frames
 }

@@ -91,7 +91,7 @@ func (e *Endpoint) messageSSE(ctx context.Context, r *Request, sink Sink) (runni
 		r.Seen.RPC = "batch"
 	} else {
 		m, f := parse(r.Body)
-		r.Seen.RPC = m.method
+		r.Seen.RPC = m.label()
 		if f != nil {
 			e.refuse(r, sink, rev, m.id, f)
 			return false
@@ -124,13 +124,13 @@ func (e *Endpoint) serveSSE(ctx context.Context, r *Request, s *Session, list []
 		s.pipe(e.initializeSSE(r, s, m))
 		return
 	}
-	e.serve(ctx, r, s, m, piped{s})
+	e.serve(ctx, s, &exchange{r: r, m: m, out: piped{s}}, &running{})
 }
 
 // initializeSSE answers initialize in a session that its stream has opened.
 func (e *Endpoint) initializeSSE(r *Request, s *Session, m *message) []byte {
 	rev, client, f := greet(m)
-	if f == nil && !s.agree(rev, client) {
+	if f == nil && !s.agree(rev, memorable(client)) {
 		f = invalidRequest("the session is initialized already")
 	}
 	if f != nil {

@@ -4,13 +4,11 @@ import (
 	"container/list"
 	"context"
 	"crypto/rand"
-	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
-	"strings"
 	"sync"
 	"time"
 
@@ -18,18 +16,9 @@ import (
 )
 
 const (
-	purpose    = "session"
-	serialSize = 16
-	maxID      = 1024 // bytes of an id
-	payload    = 1 + 8 + 8 + serialSize
 	maxEnded   = 100_000          // ended ids that are remembered
 	grace      = time.Minute      // a session used within it is not pushed out for another
 	sweepEvery = 30 * time.Second // how often Run sweeps
-)
-
-// Flags of a sealed id.
-const (
-	local byte = 1 << iota // the claims were too long to seal: only this process knows them
 )
 
 // Options configures a Store. Sealer and Make are required.
@@ -73,14 +62,6 @@ type entry[T any] struct {
 	value  T
 	sealed sealed
 	used   time.Time
-}
-
-// sealed is the plain text of an id.
-type sealed struct {
-	flags           byte
-	issued, expires time.Time
-	serial          [serialSize]byte
-	claims          json.RawMessage
 }
 
 // New makes a store.
@@ -438,56 +419,4 @@ func (s *Store[T]) close(values []T) {
 
 func errNotFound(why string) error {
 	return &core.Error{Code: core.CodeNotFound, Message: "session not found", Fix: "start a new one", Err: errors.New(why)}
-}
-
-func (t sealed) bytes() []byte {
-	b := append(make([]byte, 0, payload+len(t.claims)), t.flags)
-	b = binary.BigEndian.AppendUint64(b, uint64(t.issued.Unix()))
-	b = binary.BigEndian.AppendUint64(b, uint64(t.expires.Unix()))
-	b = append(b, t.serial[:]...)
-	return append(b, t.claims...)
-}
-
-func parse(b []byte) (sealed, bool) {
-	if len(b) < payload {
-		return sealed{}, false
-	}
-	t := sealed{
-		flags:   b[0],
-		issued:  time.Unix(int64(binary.BigEndian.Uint64(b[1:])), 0),
-		expires: time.Unix(int64(binary.BigEndian.Uint64(b[9:])), 0),
-		serial:  [serialSize]byte(b[17:payload]),
-	}
-	if len(b) > payload {
-		t.claims = b[payload:]
-	}
-	return t, true
-}
-
-// join writes bind so that no two lists look alike.
-func join(bind []string) string {
-	var b strings.Builder
-	for _, text := range bind {
-		var size [4]byte
-		binary.BigEndian.PutUint32(size[:], uint32(len(text)))
-		b.Write(size[:])
-		b.WriteString(text)
-	}
-	return b.String()
-}
-
-// bound tells whether joined is join(bind), without allocating.
-func bound(joined string, bind []string) bool {
-	for _, text := range bind {
-		if len(joined) < 4 {
-			return false
-		}
-		size := int(joined[0])<<24 | int(joined[1])<<16 | int(joined[2])<<8 | int(joined[3])
-		joined = joined[4:]
-		if size != len(text) || len(joined) < size || joined[:size] != text {
-			return false
-		}
-		joined = joined[size:]
-	}
-	return joined == ""
 }

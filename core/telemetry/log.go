@@ -57,8 +57,12 @@ func parseLevel(text string) (slog.Level, error) {
 // whoever logs it. core.Secret hides itself; this is the second lock.
 var secretKeys = []string{"password", "secret", "token", "authorization", "cookie", "apikey", "api_key", "credential", "session_id", "arguments"}
 
+// redact hides secrets and cuts long texts. A duration gets its unit into the key,
+// and is milliseconds: {"duration":1301810} would leave everybody to guess.
 func redact(_ []string, a slog.Attr) slog.Attr {
 	switch a.Value.Kind() { //nolint:exhaustive // numbers, times and the like hold no secrets
+	case slog.KindDuration:
+		return slog.Float64(a.Key+"_ms", milliseconds(a.Value.Duration()))
 	case slog.KindString:
 		if sensitive(a.Key) {
 			return slog.String(a.Key, "***")
@@ -78,6 +82,9 @@ func redact(_ []string, a slog.Attr) slog.Attr {
 	}
 	return a
 }
+
+// milliseconds are precise to a microsecond.
+func milliseconds(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
 
 func sensitive(key string) bool {
 	for _, word := range secretKeys {

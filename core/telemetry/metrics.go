@@ -4,9 +4,11 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"math"
 	"runtime"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
@@ -27,6 +29,14 @@ const namespace = "sallyport"
 // fraction of a millisecond to minutes.
 var seconds = [...]float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60}
 
+// bounds are seconds as durations.
+var bounds = func() (list [len(seconds)]time.Duration) {
+	for i, s := range seconds {
+		list[i] = time.Duration(math.Round(s * float64(time.Second)))
+	}
+	return list
+}()
+
 // families are the instruments: those of a call count for themselves, the rare ones
 // are OpenTelemetry's.
 type families struct {
@@ -35,7 +45,8 @@ type families struct {
 	reloads     api.Int64Counter
 	reloadTime  api.Float64Histogram
 	reloadState api.Int64Gauge
-	problems    api.Int64Gauge
+	mistakes    api.Int64Gauge
+	warnings    api.Int64Gauge
 
 	calls    *series[callLabels]
 	requests *series[requestLabels]
@@ -72,14 +83,14 @@ func (t *Telemetry) startMetrics(o Options) error {
 	f := &t.families
 	f.calls = newSeries("calls_total", "Calls of tools, prompts and resources, by outcome.",
 		"call_duration_seconds", "Time of a call, from its arguments to its result.",
-		[]string{"server", "kind", "name", "revision", "outcome"}, 3, callLabels.values, callLabels.rest)
+		[]string{"server", "kind", "name", "revision", "outcome"}, 3, callLabels.values, t.tameCall, callLabels.rest, callLabels.mark)
 	f.requests = newSeries("http_requests_total", "HTTP requests at the edge, by status.",
 		"http_request_duration_seconds", "Time of an HTTP request; of a stream, until it ended.",
-		[]string{"route", "rpc", "streamed", "server", "method", "status"}, 3, requestLabels.values, requestLabels.rest)
+		[]string{"route", "rpc", "streamed", "server", "method", "status"}, 3, requestLabels.values, requestLabels.tame, requestLabels.rest, requestLabels.mark)
 	f.requests.bytes = prometheus.NewDesc(namespace+"_http_response_bytes_total", "Bytes of response bodies.", []string{"route", "rpc", "streamed"}, nil)
 	f.upstream = newSeries("upstream_requests_total", "Exchanges with upstreams, by outcome; attempt says which try it was.",
 		"upstream_request_duration_seconds", "Time of an exchange with an upstream.",
-		[]string{"connection", "outcome", "method", "status", "attempt", "reused"}, 2, upstreamLabels.values, upstreamLabels.rest)
+		[]string{"connection", "outcome", "method", "status", "attempt", "reused"}, 2, upstreamLabels.values, upstreamLabels.tame, upstreamLabels.rest, upstreamLabels.mark)
 	for _, c := range []prometheus.Collector{f.calls, f.requests, f.upstream} {
 		if err := t.registry.Register(c); err != nil {
 			return err
@@ -118,7 +129,8 @@ func (f *families) make() error {
 	f.reloads = counter("reloads", "Attempts to apply changed documents.")
 	f.reloadTime = duration("reload.duration", "Time of a reload.")
 	f.reloadState = gauge("reload.last.ok", "1 when what was read last is what is served, else 0.")
-	f.problems = gauge("reload.last.problems", "Problems in the documents that were read last.")
+	f.mistakes = gauge("reload.last.mistakes", "Mistakes in the documents that were read last.")
+	f.warnings = gauge("reload.last.warnings", "Warnings about the documents that were read last.")
 	return first
 }
 
@@ -159,11 +171,32 @@ func (t *Telemetry) Gauge(name, help string, read func() int64) {
 	}
 }
 
+// Counter registers a value that only rises, as Gauge does.
+func (t *Telemetry) Counter(name, help string, read func() int64) {
+	_, err := t.families.meter.Int64ObservableCounter(strings.TrimPrefix(name, namespace+"_"), api.WithDescription(help),
+		api.WithInt64Callback(func(_ context.Context, o api.Int64Observer) error {
+			o.Observe(read())
+			return nil
+		}))
+	if err != nil {
+		t.log.Error("counter not registered", "name", name, "error", err)
+	}
+}
+
 type callLabels struct{ server, kind, name, revision, outcome string }
 
 // Called counts a call.
 func (t *Telemetry) Called(e core.CallEvent) {
-	t.families.calls.add(callLabels{e.Server, e.Kind, e.Name, known(t.accepted, e.Revision), e.Outcome}, e.Duration)
+	t.families.calls.add(callLabels{e.Server, e.Kind, e.Name, e.Revision, e.Outcome}, e.Duration)
+}
+
+func (t *Telemetry) tameCall(l callLabels) callLabels {
+	l.revision = known(t.accepted, l.revision)
+	return l
+}
+
+func (l callLabels) mark() uint32 {
+	return marked(marked(marked(marked(0, l.server), l.name), l.revision), l.outcome)
 }
 
 func (l callLabels) values() []string {
@@ -183,12 +216,20 @@ type requestLabels struct {
 
 // Requested counts a request and writes its log line.
 func (t *Telemetry) Requested(e core.RequestEvent) {
-	rpc := known(methods, e.RPC)
-	one := t.families.requests.add(requestLabels{e.Server, known(verbs, e.Method), e.Route, rpc, e.Status, e.Streamed}, e.Duration)
+	one := t.families.requests.add(requestLabels{e.Server, e.Method, e.Route, e.RPC, e.Status, e.Streamed}, e.Duration)
 	one.bytes.Add(int64(e.Bytes))
-	if t.requests {
-		t.logRequest(context.Background(), e, rpc)
+	if e.Status >= t.leastLogged {
+		t.logRequest(context.Background(), e, known(methods, e.RPC))
 	}
+}
+
+func (l requestLabels) tame() requestLabels {
+	l.method, l.rpc = known(verbs, l.method), known(methods, l.rpc)
+	return l
+}
+
+func (l requestLabels) mark() uint32 {
+	return marked(marked(marked(uint32(l.status), l.server), l.rpc), l.method)
 }
 
 func (l requestLabels) values() []string {
@@ -208,7 +249,16 @@ type upstreamLabels struct {
 
 // Sent counts an exchange with an upstream.
 func (t *Telemetry) Sent(e core.UpstreamEvent) {
-	t.families.upstream.add(upstreamLabels{e.Connection, known(verbs, e.Method), e.Outcome, e.Status, min(e.Attempt, 5), e.Reused}, e.Duration)
+	t.families.upstream.add(upstreamLabels{e.Connection, e.Method, e.Outcome, e.Status, min(e.Attempt, 5), e.Reused}, e.Duration)
+}
+
+func (l upstreamLabels) tame() upstreamLabels {
+	l.method = known(verbs, l.method)
+	return l
+}
+
+func (l upstreamLabels) mark() uint32 {
+	return marked(marked(marked(uint32(l.status), l.connection), l.method), l.outcome)
 }
 
 func (l upstreamLabels) values() []string {
@@ -220,19 +270,17 @@ func (l upstreamLabels) rest() upstreamLabels {
 	return l
 }
 
-// Reloaded counts a reload and logs it.
+// Reloaded counts a reload. Who reloads logs it.
 func (t *Telemetry) Reloaded(e core.ReloadEvent) {
 	f := &t.families
 	ctx := context.Background()
 	f.reloads.Add(ctx, 1, api.WithAttributes(attribute.Bool("ok", e.OK)))
 	f.reloadTime.Record(ctx, e.Duration.Seconds())
-	f.problems.Record(ctx, int64(e.Problems))
+	f.mistakes.Record(ctx, int64(e.Mistakes))
+	f.warnings.Record(ctx, int64(e.Warnings))
 	var ok int64
 	if e.OK {
 		ok = 1
-		t.log.Info("documents applied", "revision", e.Revision, "duration", e.Duration, "problems", e.Problems)
-	} else {
-		t.log.Error("documents refused; what was served before is still served", "revision", e.Revision, "duration", e.Duration, "problems", e.Problems)
 	}
 	f.reloadState.Record(ctx, ok)
 }

@@ -25,7 +25,7 @@ func (t *Telemetry) logRequest(ctx context.Context, e core.RequestEvent, rpc str
 		slog.String("method", known(verbs, e.Method)),
 		slog.String("route", e.Route),
 		slog.Int("status", e.Status),
-		slog.Duration("duration", e.Duration),
+		slog.Float64("duration_ms", milliseconds(e.Duration)),
 		slog.Int("bytes", e.Bytes),
 	)
 	if e.Server != "" {

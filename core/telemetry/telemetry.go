@@ -23,6 +23,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"math"
 	"os"
 	"sync"
 
@@ -41,7 +42,7 @@ type Options struct {
 	Output   io.Writer // stderr
 	Format   string    // text (default) or json
 	Level    string    // debug, info (default), warn, error
-	Requests bool      // one log line for each HTTP request
+	Requests string    // which HTTP requests get a log line: all, failed (status ≥ 400), none (default)
 
 	Version   string   // of the program, for build_info and traces
 	Source    string   // revision of the source, may be empty
@@ -59,11 +60,11 @@ type Options struct {
 // Telemetry is a core.Observer and what else people look at. Safe for concurrent
 // use.
 type Telemetry struct {
-	log      *slog.Logger
-	level    *slog.LevelVar
-	output   *output
-	requests bool
-	accepted map[string]struct{} // Options.Revisions
+	log         *slog.Logger
+	level       *slog.LevelVar
+	output      *output
+	leastLogged int               // status from which a request gets a log line
+	accepted    map[string]string // Options.Revisions
 
 	registry *prometheus.Registry
 	meters   *metric.MeterProvider
@@ -83,7 +84,7 @@ func New(ctx context.Context, o Options) (*Telemetry, error) {
 	if o.Revisions == nil {
 		o.Revisions = []string{"2024-11-05", "2025-03-26", "2025-06-18", "2025-11-25", "2026-07-28"}
 	}
-	t := &Telemetry{requests: o.Requests, accepted: names(o.Revisions...)}
+	t := &Telemetry{leastLogged: leastLogged(o.Requests), accepted: names(o.Revisions...)}
 	if err := t.startLog(o); err != nil {
 		return nil, err
 	}
@@ -96,6 +97,18 @@ func New(ctx context.Context, o Options) (*Telemetry, error) {
 		return nil, fmt.Errorf("set up traces: %w", err)
 	}
 	return t, nil
+}
+
+// leastLogged is the status from which requests get a line.
+func leastLogged(requests string) int {
+	switch requests {
+	case "all":
+		return 0
+	case "failed":
+		return 400
+	default:
+		return math.MaxInt
+	}
 }
 
 // Logger returns the logger that everyone is handed.

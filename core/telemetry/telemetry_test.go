@@ -99,10 +99,11 @@ func TestMetrics(t *testing.T) {
 	tel.Requested(core.RequestEvent{Server: "bookshop", Method: "POST", Route: "mcp", RPC: "tools/call", Status: 200, Bytes: 11, Duration: time.Millisecond})
 	tel.Sent(core.UpstreamEvent{Connection: "shop", Method: "GET", Status: 503, Outcome: "error", Duration: 20 * time.Millisecond, Attempt: 1})
 	tel.Sent(core.UpstreamEvent{Connection: "shop", Method: "GET", Status: 200, Outcome: "ok", Duration: 20 * time.Millisecond, Attempt: 2, Reused: true})
-	tel.Reloaded(core.ReloadEvent{OK: false, Problems: 3})
+	tel.Reloaded(core.ReloadEvent{OK: false, Mistakes: 3, Warnings: 2})
 	sessions := int64(7)
 	tel.Gauge("sessions", "Sessions in memory.", func() int64 { return sessions })
 	tel.Gauge("sallyport_streams", "Open streams.", func() int64 { return 5 })
+	tel.Counter("sallyport_panics", "Panics.", func() int64 { return 4 })
 
 	found := samples(t, tel)
 	for name, want := range map[string]float64{
@@ -120,7 +121,9 @@ func TestMetrics(t *testing.T) {
 		`sallyport_upstream_request_duration_seconds_count{connection="shop",outcome="ok"}`:                                         1,
 		`sallyport_reloads_total{ok="false"}`: 1,
 		`sallyport_reload_last_ok`:            0,
-		`sallyport_reload_last_problems`:      3,
+		`sallyport_reload_last_mistakes`:      3,
+		`sallyport_reload_last_warnings`:      2,
+		`sallyport_panics_total`:              4,
 		`sallyport_sessions`:                  7,
 		`sallyport_streams`:                   5,
 	} {
@@ -137,10 +140,14 @@ func TestMetrics(t *testing.T) {
 	tel.Reloaded(core.ReloadEvent{OK: true})
 	sessions = 8
 	found = samples(t, tel)
-	if found["sallyport_reload_last_ok"] != 1 || found["sallyport_reload_last_problems"] != 0 || found["sallyport_sessions"] != 8 {
+	if found["sallyport_reload_last_ok"] != 1 || found["sallyport_reload_last_mistakes"] != 0 || found["sallyport_sessions"] != 8 {
 		t.Error("gauges do not follow")
 	}
+	if body, _, _ := tel.Metrics(); !strings.Contains(string(body), "# TYPE sallyport_panics_total counter") {
+		t.Error("what only rises is not a counter")
+	}
 	tel.Gauge("not a name", "", func() int64 { return 0 }) // logged, and nothing breaks
+	tel.Counter("not a name", "", func() int64 { return 0 })
 	samples(t, tel)
 }
 
@@ -195,7 +202,7 @@ func TestSteadyStateAllocatesNothing(t *testing.T) {
 }
 
 func TestRequestLog(t *testing.T) {
-	tel, log := start(t, Options{Format: "json", Requests: true})
+	tel, log := start(t, Options{Format: "json", Requests: "all"})
 	tel.Requested(core.RequestEvent{
 		Server: "bookshop", Method: "POST", Route: "mcp", RPC: "tools/call", Revision: "2026-07-28",
 		Status: 200, Bytes: 12, Streamed: true, Duration: 1500 * time.Microsecond, ID: "r-1",
@@ -213,7 +220,7 @@ func TestRequestLog(t *testing.T) {
 	}
 	delete(line, "time")
 	want := map[string]any{
-		"level": "INFO", "msg": "request", "id": "r-1", "method": "POST", "route": "mcp", "status": 200., "duration": 1.5e6,
+		"level": "INFO", "msg": "request", "id": "r-1", "method": "POST", "route": "mcp", "status": 200., "duration_ms": 1.5,
 		"bytes": 12., "server": "bookshop", "rpc": "tools/call", "revision": "2026-07-28", "streamed": true,
 	}
 	if fmt.Sprint(line) != fmt.Sprint(want) {
@@ -299,7 +306,7 @@ func leaks(log *slog.Logger, secret string) {
 func TestCanary(t *testing.T) {
 	const canary = "CANARY-5ab1e"
 	for _, format := range []string{"text", "json"} {
-		tel, log := start(t, Options{Format: format, Level: "debug", Requests: true})
+		tel, log := start(t, Options{Format: format, Level: "debug", Requests: "all"})
 		leaks(tel.Logger(), canary)
 		tel.Requested(core.RequestEvent{Method: canary, RPC: canary, Revision: canary, Route: "mcp", Status: 200})
 		tel.Called(core.CallEvent{Server: "s", Kind: "tool", Revision: canary, Outcome: "ok"})
@@ -335,7 +342,7 @@ func TestLongTextsAreCut(t *testing.T) {
 }
 
 func TestConcurrentEvents(t *testing.T) {
-	tel, _ := start(t, Options{Requests: true})
+	tel, _ := start(t, Options{Requests: "all"})
 	var wait sync.WaitGroup
 	for i := range 8 {
 		wait.Go(func() {
@@ -369,7 +376,7 @@ func BenchmarkEvents(b *testing.B) {
 }
 
 func BenchmarkRequestLog(b *testing.B) {
-	tel, _ := start(b, Options{Format: "json", Requests: true})
+	tel, _ := start(b, Options{Format: "json", Requests: "all"})
 	tel.output.to = discard{}
 	request := core.RequestEvent{Server: "bookshop", Method: "POST", Route: "mcp", RPC: "tools/call", Revision: "2025-11-25", Status: 200, Bytes: 100, Duration: time.Millisecond, ID: "r-123456"}
 	b.ReportAllocs()
@@ -381,3 +388,31 @@ func BenchmarkRequestLog(b *testing.B) {
 type discard struct{}
 
 func (discard) Write(b []byte) (int, error) { return len(b), nil }
+
+// Events whose labels share a slot of recent are counted apart, and what a stranger
+// made up is neither a label nor kept.
+func TestRecent(t *testing.T) {
+	tel, _ := start(t, Options{})
+	f := tel.families.calls
+	names := make([]string, 3*recents)
+	for round := range 50 {
+		for i := range names {
+			names[i] = fmt.Sprintf("t%d", i)
+			tel.Called(core.CallEvent{Server: "s", Kind: "tool", Name: names[i], Revision: "2025-11-25", Outcome: "ok"})
+		}
+		tel.Called(core.CallEvent{Server: "s", Kind: "tool", Name: "t0", Revision: fmt.Sprintf("made-up-%d", round), Outcome: "ok"})
+	}
+	for _, name := range names {
+		if n := f.get(callLabels{"s", "tool", name, "2025-11-25", "ok"}).count.Load(); n != 50 {
+			t.Errorf("%s: %d calls, want 50", name, n)
+		}
+	}
+	if n := f.get(callLabels{"s", "tool", "t0", other, "ok"}).count.Load(); n != 50 {
+		t.Errorf("%d calls of made-up revisions, want 50", n)
+	}
+	for i := range f.recent {
+		if one := f.recent[i].Load(); one != nil && strings.HasPrefix(one.labels.revision, "made-up") {
+			t.Errorf("kept: %v", one.labels)
+		}
+	}
+}

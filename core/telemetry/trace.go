@@ -166,6 +166,9 @@ func (i tracedInvoker) Invoke(ctx context.Context, call *core.Call) (*core.Resul
 
 func (i tracedInvoker) Close() error { return closeInner(i.Invoker) }
 
+// NeedsValues asks the invoker: a trace reads none.
+func (i tracedInvoker) NeedsValues() bool { return needsValues(i.Invoker) }
+
 type tracedTransformer struct {
 	core.Transformer
 	span traceOf
@@ -180,6 +183,14 @@ func (t tracedTransformer) Transform(ctx context.Context, call *core.Call, in *c
 }
 
 func (t tracedTransformer) Close() error { return closeInner(t.Transformer) }
+
+// NeedsValues asks the transformer.
+func (t tracedTransformer) NeedsValues() bool { return needsValues(t.Transformer) }
+
+func needsValues(inner any) bool {
+	frugal, ok := inner.(core.Frugal)
+	return !ok || frugal.NeedsValues()
+}
 
 func closeInner(inner any) error {
 	if c, ok := inner.(core.Closer); ok {

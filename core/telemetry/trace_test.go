@@ -64,17 +64,17 @@ func (c closing) Close() error { *c.closed++; return nil }
 
 func kindsOf(c closing) ([]core.Kind[core.Invoker], []core.Kind[core.Transformer]) {
 	return []core.Kind[core.Invoker]{{
-			Name: "test", Summary: "s", Schema: json.RawMessage(`{}`),
-			New: func(context.Context, json.RawMessage, core.Env) (core.Invoker, error) { return c, nil },
-		}, {
-			Name: "broken",
-			New: func(context.Context, json.RawMessage, core.Env) (core.Invoker, error) {
-				return nil, errors.New("no")
-			},
-		}}, []core.Kind[core.Transformer]{{
-			Name: "turn",
-			New:  func(context.Context, json.RawMessage, core.Env) (core.Transformer, error) { return c, nil },
-		}}
+		Name: "test", Summary: "s", Schema: json.RawMessage(`{}`),
+		New: func(context.Context, json.RawMessage, core.Env) (core.Invoker, error) { return c, nil },
+	}, {
+		Name: "broken",
+		New: func(context.Context, json.RawMessage, core.Env) (core.Invoker, error) {
+			return nil, errors.New("no")
+		},
+	}}, []core.Kind[core.Transformer]{{
+		Name: "turn",
+		New:  func(context.Context, json.RawMessage, core.Env) (core.Transformer, error) { return c, nil },
+	}}
 }
 
 // handler is a core.Handler of one tool; it runs what the kinds made.
@@ -274,4 +274,30 @@ func TestOTLP(t *testing.T) {
 		t.Errorf("to %s came %q", one.path, one.body)
 	}
 	http.DefaultClient.CloseIdleConnections()
+}
+
+type frugal struct{ closing }
+
+func (frugal) NeedsValues() bool { return false }
+
+// A trace around an invoker or transformer changes nothing of what it needs.
+func TestNeedsArePassedOn(t *testing.T) {
+	for _, row := range []struct {
+		name  string
+		inner interface {
+			core.Invoker
+			core.Transformer
+		}
+		needs bool
+	}{
+		{"says nothing", closing{}, true},
+		{"needs none", frugal{}, false},
+	} {
+		if got := (tracedInvoker{Invoker: row.inner}).NeedsValues(); got != row.needs {
+			t.Errorf("invoker that %s: %v", row.name, got)
+		}
+		if got := (tracedTransformer{Transformer: row.inner}).NeedsValues(); got != row.needs {
+			t.Errorf("transformer that %s: %v", row.name, got)
+		}
+	}
 }

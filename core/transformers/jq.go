@@ -69,6 +69,9 @@ func newJQ(_ context.Context, config json.RawMessage, _ core.Env) (core.Transfor
 	return t, nil
 }
 
+// NeedsValues tells whether the expression reads the arguments.
+func (t *jq) NeedsValues() bool { return t.selection.Uses("$arguments") }
+
 // Transform reshapes in.
 func (t *jq) Transform(ctx context.Context, call *core.Call, in *core.Result) (*core.Result, error) {
 	if in.IsError || len(in.InputRequests) > 0 {
@@ -108,4 +111,7 @@ func (t *jq) Transform(ctx context.Context, call *core.Call, in *core.Result) (*
 	return in, nil
 }
 
-var _ core.Transformer = (*jq)(nil)
+var (
+	_ core.Transformer = (*jq)(nil)
+	_ core.Frugal      = (*jq)(nil)
+)

@@ -117,7 +117,8 @@ func newRedact(_ context.Context, config json.RawMessage, _ core.Env) (core.Tran
 }
 
 func (r *reader) pattern(at string, raw json.RawMessage) pattern {
-	p, source := pattern{replace: "\x00"}, ""
+	p := pattern{replace: "\x00"}
+	var source string
 	if wire.IsString(raw) {
 		source = r.text(at, raw)
 	} else {
@@ -144,6 +145,9 @@ func (r *reader) pattern(at string, raw json.RawMessage) pattern {
 	p.find = find
 	return p
 }
+
+// NeedsValues returns false: only the result is read.
+func (t *redact) NeedsValues() bool { return false }
 
 // Transform takes out what must not be seen.
 func (t *redact) Transform(_ context.Context, _ *core.Call, in *core.Result) (*core.Result, error) {
@@ -290,4 +294,7 @@ func (t *redact) value(v any) (any, bool) {
 	return v, false
 }
 
-var _ core.Transformer = (*redact)(nil)
+var (
+	_ core.Transformer = (*redact)(nil)
+	_ core.Frugal      = (*redact)(nil)
+)

@@ -102,6 +102,9 @@ func newTemplate(_ context.Context, config json.RawMessage, _ core.Env) (core.Tr
 	return t, nil
 }
 
+// NeedsValues returns false: only the result is read.
+func (t *rendered) NeedsValues() bool { return false }
+
 // Transform renders in.
 func (t *rendered) Transform(ctx context.Context, _ *core.Call, in *core.Result) (*core.Result, error) {
 	if in.IsError || len(in.InputRequests) > 0 {
@@ -270,4 +273,7 @@ var functions = template.FuncMap{
 // wide matches a format whose width or precision makes much of little.
 var wide = regexp.MustCompile(`%[^a-zA-Z%]*([0-9]{4}|\*)`)
 
-var _ core.Transformer = (*rendered)(nil)
+var (
+	_ core.Transformer = (*rendered)(nil)
+	_ core.Frugal      = (*rendered)(nil)
+)

@@ -1,6 +1,7 @@
 // Package transformers holds the built-in transformer kinds, each in one file. A
 // transformer rewrites the result of a tool before the client gets it; those of a
-// tool run in the order as written.
+// tool run in the order as written. Texts may share memory with the structured
+// content (core.Result): a transformer makes new bytes, and never writes into it.
 //
 //	invoker ─► result ─► jq ─► redact ─► truncate ─► output schema ─► client
 //

@@ -172,7 +172,7 @@ func TestTransformers(t *testing.T) {
 			if row.name == "pattern" {
 				row.want = `write to *** = {"m":["***",1]}`
 			}
-			in := *row.in
+			in, before := *row.in, bytes.Clone(row.in.Structured)
 			in.Content = append([]core.Content(nil), row.in.Content...)
 			start := time.Now()
 			out, err := build(t, row.kind, row.config).Transform(context.Background(), &core.Call{Values: map[string]any{"limit": json.Number("7")}}, &in)
@@ -184,6 +184,10 @@ func TestTransformers(t *testing.T) {
 			}
 			if spent := time.Since(start); spent > 5*time.Second {
 				t.Errorf("took %s", spent)
+			}
+			// Texts share memory with it (core.Result): no byte of it may change.
+			if !bytes.Equal(row.in.Structured, before) {
+				t.Errorf("the structured content became %s in place", row.in.Structured)
 			}
 		})
 	}

@@ -104,6 +104,9 @@ func newTruncate(_ context.Context, config json.RawMessage, _ core.Env) (core.Tr
 	return t, nil
 }
 
+// NeedsValues returns false: only the result is read.
+func (t *truncate) NeedsValues() bool { return false }
+
 // Transform shortens in.
 func (t *truncate) Transform(_ context.Context, _ *core.Call, in *core.Result) (*core.Result, error) {
 	var notices []string
@@ -185,4 +188,7 @@ func find(root any, at []string) (list []any, put func([]any) any) {
 	return nil, nil
 }
 
-var _ core.Transformer = (*truncate)(nil)
+var (
+	_ core.Transformer = (*truncate)(nil)
+	_ core.Frugal      = (*truncate)(nil)
+)

@@ -53,7 +53,7 @@ func BenchmarkHandle(b *testing.B) {
 		r := run(b, func(o *Options, _ *fakeEndpoint) { o.Observer = core.NoObserver{} })
 		c := &conn{edge: r.edge, local: netip.MustParseAddr("127.0.0.1")}
 		c.watched.Store(true)
-		each(b, r.edge.app.Handler(), c)
+		each(b, r.edge.app.Server().Handler, c)
 	})
 	b.Run("fiber", func(b *testing.B) { each(b, idleFiber().Handler(), &conn{}) })
 }

@@ -16,6 +16,7 @@ import (
 type call struct {
 	edge    *Edge
 	conn    *conn
+	life    core.Lifetime // the context of Handle
 	head    head
 	request mcp.Request
 	route   route
@@ -59,10 +60,12 @@ func (c *call) Park(header []core.Field, gone func()) (mcp.Stream, error) {
 }
 
 func (c *call) open(header []core.Field, gone func(), parked bool) (mcp.Stream, error) {
-	s := &stream{conn: c.conn, parked: parked, gone: gone}
 	if c.stream != nil || c.answer.given {
 		return nil, &core.Error{Code: core.CodeInternal, Message: "an answer has begun already"}
 	}
+	s := &stream{conn: c.conn, parked: parked}
+	s.mu.Lock() // nobody sends before the head is out
+	defer s.mu.Unlock()
 	if refused := c.edge.hub.add(s); refused != nil {
 		c.answer.refusal = refused
 		return nil, &core.Error{Code: core.CodeLimited, Message: refused.message, Fix: refused.fix, RetryAfter: c.edge.limits.RetryAfter}
@@ -73,12 +76,14 @@ func (c *call) open(header []core.Field, gone func(), parked bool) (mcp.Stream, 
 	c.conn.mu.Lock()
 	c.conn.stream = s
 	c.conn.mu.Unlock()
-	if err := s.Send(c.streamHead(header)); err != nil {
+	if parked && c.conn.left.Load() { // before the watcher could find the stream
+		s.finish(errLeft)
+		return nil, errLeft
+	}
+	if err := s.send(c.streamHead(header)); err != nil {
 		return nil, err
 	}
-	if parked && c.conn.left.Load() { // before conn.stream was set
-		s.leave()
-	}
+	s.gone = gone
 	return s, nil
 }
 
@@ -143,11 +148,11 @@ func (c *call) extra(to []core.Field) []core.Field {
 
 // The headers of every whole answer, in the form that fasthttp keeps.
 var (
-	nameRequestID = []byte("X-Request-Id")
-	nameSniff     = []byte("X-Content-Type-Options")
-	valueSniff    = []byte("nosniff")
-	nameCache     = []byte("Cache-Control")
-	valueCache    = []byte("no-store")
+	nameSniff  = []byte("X-Content-Type-Options")
+	valueSniff = []byte("nosniff")
+	nameCache  = []byte("Cache-Control")
+	valueCache = []byte("no-store")
+	nameID     = []byte("X-Request-Id")
 )
 
 // write puts a whole answer into Fiber's response.
@@ -161,7 +166,7 @@ func (c *call) write(rc *fasthttp.RequestCtx, a *answer) {
 	}
 	h.SetCanonical(nameSniff, valueSniff)
 	h.SetCanonical(nameCache, valueCache)
-	h.Set("X-Request-Id", c.id)
+	h.SetCanonical(nameID, []byte(c.id))
 	if c.allowed != "" || c.exposed {
 		for _, f := range c.extra(nil) {
 			h.Set(f.Name, f.Value)

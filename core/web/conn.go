@@ -1,7 +1,6 @@
 package web
 
 import (
-	"context"
 	"errors"
 	"net"
 	"net/netip"
@@ -9,6 +8,8 @@ import (
 	"sync/atomic"
 	"syscall"
 	"time"
+
+	"github.com/sallyport/sallyport/core"
 )
 
 // errLeft is the cause of a request's context when the client closed the
@@ -34,10 +35,14 @@ type conn struct {
 	local   netip.Addr
 	trusted bool // the peer is a trusted proxy
 
-	host     string // Host that was allowed last; only the serving goroutine uses it
-	taken    uint64 // bytes that requests so far consumed, or less
+	// Only the serving goroutine uses these.
+	host     string    // Host that was allowed last
+	until    time.Time // the read deadline that is wanted
+	readBy   time.Time // and the one that is set
+	taken    uint64    // bytes that requests so far consumed, or less
 	received atomic.Uint64
 	deadline atomic.Int64 // write deadline in use, in Unix nanoseconds; 0 = none
+	halfHead atomic.Bool  // waits for the rest of a request's head
 	lingers  atomic.Bool  // read on for a while before closing
 	watched  atomic.Bool
 	owned    atomic.Bool // a stream has it: deadlines of others do not count
@@ -45,14 +50,31 @@ type conn struct {
 	closed   atomic.Bool
 
 	mu     sync.Mutex
-	cancel context.CancelCauseFunc // of the request being answered
+	life   *core.Lifetime // of the request being answered
 	stream *stream
 	turn   uint64 // counts requests, so that a late timer cannot end the next one
 }
 
 // Read counts what arrives.
 func (c *conn) Read(b []byte) (int, error) {
+	// A request that is whole in the buffer needs no deadline, and the next one
+	// hardly another: moving it costs as much as a short answer.
+	if early := c.until.Sub(c.readBy); early < 0 || early > c.edge.limits.early {
+		c.readBy = c.until
+		if err := c.Conn.SetReadDeadline(c.until); err != nil {
+			return 0, err
+		}
+	}
+	// When less than the whole buffer is free, a part of a head is in it: bodies are
+	// read into an empty buffer, or past it.
+	half := len(b) < c.edge.limits.Head
+	if half {
+		c.halfHead.Store(true)
+	}
 	n, err := c.Conn.Read(b)
+	if half {
+		c.halfHead.Store(false)
+	}
 	if n > 0 {
 		c.received.Add(uint64(n))
 	}
@@ -96,7 +118,15 @@ func (c *conn) SetDeadline(t time.Time) error {
 		return nil
 	}
 	c.deadline.Store(0)
+	c.until, c.readBy = t, t
 	return c.Conn.SetDeadline(t)
+}
+
+// SetReadDeadline is for the reads that come: the next one sets it, give or take a
+// hundredth. fasthttp calls it before every read, never beside one.
+func (c *conn) SetReadDeadline(t time.Time) error {
+	c.until = t
+	return nil
 }
 
 // SetWriteDeadline does nothing: every write has one already.
@@ -133,10 +163,10 @@ func (c *conn) linger() {
 }
 
 // begin says which context ends when the client leaves, end that the request is over.
-func (c *conn) begin(cancel context.CancelCauseFunc) {
+func (c *conn) begin(life *core.Lifetime) {
 	c.mu.Lock()
 	c.turn++
-	c.cancel = cancel
+	c.life = life
 	c.mu.Unlock()
 	if c.left.Load() {
 		c.leave()
@@ -146,7 +176,7 @@ func (c *conn) begin(cancel context.CancelCauseFunc) {
 func (c *conn) end() {
 	c.mu.Lock()
 	c.turn++
-	c.cancel = nil
+	c.life = nil
 	if c.closed.Load() {
 		c.edge.rejoin(c)
 	}
@@ -160,7 +190,7 @@ func (c *conn) end() {
 func (c *conn) leave() {
 	c.left.Store(true)
 	c.mu.Lock()
-	turn, stream, busy := c.turn, c.stream, c.cancel != nil
+	turn, stream, busy := c.turn, c.stream, c.life != nil
 	c.mu.Unlock()
 	if stream != nil && stream.parked {
 		stream.leave()
@@ -177,7 +207,7 @@ func (c *conn) leave() {
 // cut cancels the request that is being answered, when it still is that turn.
 func (c *conn) cut(turn uint64, cause error) {
 	c.mu.Lock()
-	cancel, stream := c.cancel, c.stream
+	life, stream := c.life, c.stream
 	same := c.turn == turn
 	c.mu.Unlock()
 	if !same {
@@ -186,8 +216,8 @@ func (c *conn) cut(turn uint64, cause error) {
 	if stream != nil {
 		stream.leave()
 	}
-	if cancel != nil {
-		cancel(cause)
+	if life != nil {
+		life.Cancel(cause)
 	}
 }
 

@@ -27,7 +27,6 @@ func (e *Edge) Serve(ctx context.Context, ln net.Listener) error {
 	}
 	e.watch = watch
 	defer watch.close()
-	e.base = context.WithoutCancel(ctx)
 	go e.hub.run()
 	defer e.hub.close()
 
@@ -39,17 +38,17 @@ func (e *Edge) Serve(ctx context.Context, ln net.Listener) error {
 	e.log.Info("listening", "address", ln.Addr().String())
 	select {
 	case err := <-failed:
-		e.draining.Store(true)
-		e.halt()
-		return fmt.Errorf("accept connections on %s: %w", ln.Addr(), errors.Join(err, errors.New("the listener ended")))
+		err = fmt.Errorf("accept connections on %s: %w", ln.Addr(), errors.Join(err, errors.New("the listener ended")))
+		return errors.Join(err, e.drain(context.WithoutCancel(ctx)))
 	case <-ctx.Done():
 	}
-	return e.drain(e.base)
+	return e.drain(context.WithoutCancel(ctx))
 }
 
 // drain ends everything in order; ctx carries values only.
 func (e *Edge) drain(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, e.times.Stop)
+	begun := e.now()
+	ctx, cancel := context.WithDeadline(ctx, begun.Add(e.times.Stop))
 	defer cancel()
 	e.draining.Store(true)
 	e.log.Info("draining", "lag", e.times.Lag, "stop", e.times.Stop)
@@ -64,11 +63,11 @@ func (e *Edge) drain(ctx context.Context) error {
 	cancelWords()
 	e.hub.closeParked()
 
-	// Leave a moment for requests that are told to stop.
-	calm, cancelCalm := context.WithTimeout(ctx, e.times.Stop-e.times.Stop/10-e.times.Lag)
+	// The last tenth is for requests that are told to stop.
+	calm, cancelCalm := context.WithDeadline(ctx, begun.Add(e.times.Stop-e.times.Stop/10))
 	defer cancelCalm()
-	idle := time.AfterFunc(min(time.Second, e.times.Stop/10), e.closeUnused)
-	defer idle.Stop()
+	unused := time.AfterFunc(min(time.Second, e.times.Stop/10), e.closeUnused)
+	defer unused.Stop()
 	if err := e.app.ShutdownWithContext(calm); err == nil {
 		e.halt()
 		e.log.Info("stopped")
@@ -76,16 +75,31 @@ func (e *Edge) drain(ctx context.Context) error {
 	}
 	cut := e.inFlight.Load()
 	e.stopAll()
-	err := e.app.ShutdownWithContext(ctx)
+	e.awaitSilence(ctx)
 	e.halt()
-	if err == nil && cut == 0 {
+	if cut == 0 {
+		e.log.Info("stopped")
 		return nil
 	}
-	e.log.Warn("stopped with requests unanswered", "requests", cut)
+	e.log.Warn("stopped with requests cut off", "requests", cut)
 	return &core.Error{
-		Code: core.CodeTimeout, Err: err,
-		Message: fmt.Sprintf("%d requests were cut off after %s of draining", cut, e.times.Stop),
+		Code:    core.CodeTimeout,
+		Message: fmt.Sprintf("%d requests were cut off after %s of draining", cut, e.now().Sub(begun).Round(time.Millisecond)),
 		Fix:     "give the drain more time than the longest tool call takes",
+	}
+}
+
+// awaitSilence waits until every request was answered and every connection
+// closed, or ctx ends.
+func (e *Edge) awaitSilence(ctx context.Context) {
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for e.inFlight.Load() > 0 || e.connections() > 0 {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
 	}
 }
 
@@ -103,11 +117,12 @@ func (e *Edge) lastWords(ctx context.Context) {
 	}
 }
 
-// closeUnused closes connections that never sent anything: fasthttp waits for them.
+// closeUnused closes connections that never sent anything, or not yet a whole head:
+// fasthttp waits for them.
 func (e *Edge) closeUnused() {
 	defer e.contain("close unused connections")
 	for _, c := range e.open() {
-		if c.received.Load() == 0 {
+		if c.received.Load() == 0 || c.halfHead.Load() {
 			_ = c.Close()
 		}
 	}

@@ -1,12 +1,10 @@
 package web
 
 import (
-	"context"
 	"encoding/binary"
 	"fmt"
 	"io"
 	"log/slog"
-	"net"
 	"net/netip"
 	"runtime/debug"
 	"strconv"
@@ -18,7 +16,6 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"github.com/sallyport/sallyport/core"
-	"github.com/sallyport/sallyport/core/mcp"
 )
 
 // Edge is the HTTP edge. Make one with New; Serve runs it once.
@@ -49,7 +46,6 @@ type Edge struct {
 	app   *fiber.App
 	watch *watcher
 	hub   *hub
-	base  context.Context // of every request; values only, it does not end
 
 	mu       sync.Mutex
 	conns    map[uint64]*conn
@@ -94,16 +90,25 @@ func New(o Options) (*Edge, error) {
 	server.KeepHijackedConns = true
 	server.CloseOnShutdown = true
 	server.SecureErrorLogMessage = true
+	server.LazyRequestTime = true // call.begun is ours
 	server.Logger = quiet{e.log}
 	server.ErrorHandler = e.misread
 	server.ExpectHandler = e.expect
 	e.app.Use(e.serve)
-	e.observer.Gauge("web_connections", "Open client connections.", e.connections)
-	e.observer.Gauge("web_streams", "Open SSE streams.", e.hub.open)
-	e.observer.Gauge("web_in_flight", "MCP requests being answered.", e.inFlight.Load)
-	e.observer.Gauge("web_slow_readers", "Streams ended because the client did not read, since the start.", e.slow.Load)
-	e.observer.Gauge("web_refused_connections", "Connections refused for a limit, since the start.", e.refusedConns.Load)
-	e.observer.Gauge("web_panics", "Contained panics, since the start.", e.panics.Load)
+	// Fiber's router copies method and path four times and would find this one route.
+	// The hot path, POST, goes past it; every other method is Fiber's to judge.
+	routed := server.Handler
+	server.Handler = func(rc *fasthttp.RequestCtx) {
+		if !rc.IsPost() || !e.answer(rc) {
+			routed(rc)
+		}
+	}
+	o.Observer.Gauge("sallyport_connections", "Open client connections.", e.connections)
+	o.Observer.Gauge("sallyport_streams", "Open SSE streams.", e.hub.open)
+	o.Observer.Gauge("sallyport_requests_in_flight", "MCP requests being answered.", e.inFlight.Load)
+	o.Observer.Counter("sallyport_slow_readers", "Streams ended because the client did not read.", e.slow.Load)
+	o.Observer.Counter("sallyport_connections_refused", "Connections refused for a limit on them.", e.refusedConns.Load)
+	o.Observer.Counter("sallyport_panics", "Panics contained at the edge.", e.panics.Load)
 	return e, nil
 }
 
@@ -140,8 +145,8 @@ func (e *Edge) contain(doing string) {
 }
 
 func (e *Edge) panicked(doing string, fault any) {
-	e.panics.Add(1)
 	e.log.Error("panic contained", "while", doing, "fault", fmt.Sprint(fault), "stack", string(debug.Stack()))
+	e.panics.Add(1)
 }
 
 // requestID returns a name for one request: random for the process, then a number.
@@ -171,248 +176,9 @@ func (e *Edge) misread(rc *fasthttp.RequestCtx, err error) {
 	r := misread(err)
 	if conn, ok := rc.Conn().(*conn); ok {
 		c.conn = conn
-		conn.lingers.Store(true)
+		conn.lingers.Store(r != refuseSlow)
 	}
 	rc.Response.Reset()
 	c.refuse(rc, r)
 	c.report(r.status, len(rc.Response.Body()), false)
-}
-
-func methodName(method []byte) string {
-	switch string(method) {
-	case "GET":
-		return "GET"
-	case "POST":
-		return "POST"
-	case "DELETE":
-		return "DELETE"
-	case "OPTIONS":
-		return "OPTIONS"
-	case "HEAD":
-		return "HEAD"
-	}
-	return "other"
-}
-
-// serve is the one route: it answers every request.
-func (e *Edge) serve(fc *fiber.Ctx) error {
-	rc := fc.Context()
-	conn, ok := rc.Conn().(*conn)
-	if !ok {
-		return fiber.ErrInternalServerError // not from our listener
-	}
-	c := &call{edge: e, conn: conn, begun: e.now(), id: e.requestID(), method: methodName(rc.Method())}
-	c.serve(rc)
-	return nil
-}
-
-func (c *call) serve(rc *fasthttp.RequestCtx) {
-	defer func() {
-		if fault := recover(); fault != nil {
-			c.edge.panicked("answer a request", fault)
-			c.broken(rc)
-		}
-		if c.stream != nil {
-			// The stream has the connection: Fiber must neither answer nor close.
-			rc.HijackSetNoResponse(true)
-			rc.Hijack(keep)
-			c.stream.handled()
-			return
-		}
-		c.report(rc.Response.StatusCode(), len(rc.Response.Body()), false)
-	}()
-	if r := c.read(rc); r != nil {
-		if r.close {
-			c.conn.lingers.Store(true)
-		}
-		c.refuse(rc, r)
-		return
-	}
-	switch {
-	case c.route.name == "":
-		c.refuse(rc, refusePath)
-	case c.route.prefix == "" && c.route.allow == allowRead:
-		c.serveOwn(rc)
-	default:
-		c.serveMCP(rc)
-	}
-}
-
-func keep(net.Conn) {}
-
-// broken answers after a panic.
-func (c *call) broken(rc *fasthttp.RequestCtx) {
-	if c.stream != nil {
-		c.stream.fail(io.ErrUnexpectedEOF)
-		return
-	}
-	rc.Response.Reset()
-	c.refuse(rc, refuseBroken)
-}
-
-// read copies the request out of Fiber and checks its head and Host.
-func (c *call) read(rc *fasthttp.RequestCtx) *refusal {
-	header := &rc.Request.Header
-	raw, uri := header.RawHeaders(), header.RequestURI()
-	if !c.conn.watched.Load() {
-		c.conn.watched.Store(true)
-		if err := c.edge.watch.add(c.conn); err != nil {
-			c.edge.log.Warn("cannot watch a connection: that its client leaves is seen late", "error", err)
-		}
-	}
-	// A client that sends the next request before it has this answer (pipelining)
-	// makes fasthttp hold answers back. Each must be out before a stream may take
-	// the connection: a write deadline forces that.
-	c.conn.taken += uint64(len(raw) + len(uri) + len(rc.Method()) + len(" HTTP/1.1\r\n ") + len(rc.Request.Body()))
-	if c.conn.received.Load() > c.conn.taken {
-		if err := rc.SetWriteDeadline(c.begun.Add(c.edge.limits.Write)); err != nil {
-			return refuseBroken
-		}
-	}
-	if p := header.Protocol(); string(p) != "HTTP/1.1" && string(p) != "HTTP/1.0" {
-		return refuseVersion
-	}
-	if r := c.head.read(uri, raw, c.edge.limits.HeadFields, c.conn.trusted); r != nil {
-		return r
-	}
-	path, query, r := target(c.head.target, c.head.host)
-	if r != nil {
-		return r
-	}
-	if c.head.host != c.conn.host || c.head.host == "" {
-		if !c.edge.gate.host(c.head.host, c.conn.local) {
-			return refuseHost
-		}
-		c.conn.host = c.head.host
-	}
-	c.route = find(path)
-	if c.route.transport == mcp.SSEMessage {
-		c.request.SessionID = parameter(query, "sessionId")
-	}
-	return nil
-}
-
-// originOK reports whether the Origin header, if any, may call.
-func (c *call) originOK(cors *core.CORS) bool {
-	return c.head.origin == "" || c.edge.gate.origin(c.head.origin, c.head.host, c.conn.local, cors)
-}
-
-func (c *call) serveOwn(rc *fasthttp.RequestCtx) {
-	if !c.originOK(nil) {
-		c.refuse(rc, refuseOrigin)
-		return
-	}
-	switch c.method {
-	case "GET", "HEAD":
-	case "OPTIONS":
-		c.write(rc, c.preflight(nil))
-		return
-	default:
-		c.refuse(rc, refuseMethod)
-		return
-	}
-	a := c.own()
-	if a == nil {
-		c.refuse(rc, refusePath)
-		return
-	}
-	c.write(rc, a)
-}
-
-func (c *call) serveMCP(rc *fasthttp.RequestCtx) {
-	handler := c.edge.servers.Find(c.route.prefix)
-	if handler == nil {
-		if !c.originOK(nil) {
-			c.refuse(rc, refuseOrigin)
-			return
-		}
-		c.refuse(rc, refusePath)
-		return
-	}
-	passed := false
-	defer func() {
-		if !passed {
-			handler.Release()
-		}
-	}()
-	server := handler.Server()
-	c.server = server.Name
-	if !c.originOK(server.CORS) {
-		c.refuse(rc, refuseOrigin)
-		return
-	}
-	c.share(server.CORS)
-	switch c.method {
-	case "OPTIONS":
-		c.write(rc, c.preflight(server.CORS))
-		return
-	case "GET", "POST", "DELETE":
-		if inList(c.route.allow, c.method) {
-			break
-		}
-		fallthrough
-	default:
-		c.refuse(rc, &refusal{status: 405, message: refuseMethod.message, fix: "use one of " + c.route.allow, allow: c.route.allow})
-		return
-	}
-	if c.head.encoded {
-		c.refuse(rc, refuseEncoded)
-		return
-	}
-	if c.edge.inFlight.Add(1) > int64(c.edge.limits.InFlight) {
-		c.edge.inFlight.Add(-1)
-		c.refuse(rc, refuseBusy)
-		return
-	}
-	defer c.edge.inFlight.Add(-1)
-
-	c.request.Transport = c.route.transport
-	c.request.Method = c.method
-	c.request.Header = &c.head
-	c.request.Body = c.body(rc)
-	c.request.Handler = handler
-	c.request.ID = c.id
-	if c.route.transport == mcp.SSEStream {
-		c.request.MessagePath = "/message"
-		if c.route.prefix != "" {
-			c.request.MessagePath = "/" + c.route.prefix + "/message"
-		}
-	}
-	passed = true
-	c.handle(rc)
-}
-
-// body returns a copy. A large body changes hands instead, so that an idle
-// connection does not keep the buffer.
-func (c *call) body(rc *fasthttp.RequestCtx) []byte {
-	body := rc.Request.Body()
-	if len(body) > 64<<10 {
-		return rc.Request.SwapBody(nil)
-	}
-	return append([]byte(nil), body...)
-}
-
-// handle lets the Endpoint answer, under a context that ends when the client leaves.
-func (c *call) handle(rc *fasthttp.RequestCtx) {
-	ctx, cancel := context.WithCancelCause(c.edge.base)
-	defer cancel(context.Canceled)
-	c.conn.begin(cancel)
-	defer c.conn.end()
-	c.edge.endpoint.Handle(ctx, &c.request, c)
-	switch {
-	case c.stream != nil:
-		if !c.stream.parked {
-			_ = c.stream.Close()
-		}
-	case c.answer.given:
-		c.write(rc, &c.answer)
-	case c.answer.refusal != nil:
-		c.refuse(rc, c.answer.refusal)
-	case ctx.Err() != nil: // nobody is there to read an answer
-		rc.SetConnectionClose()
-		c.refuse(rc, &refusal{status: 499, message: "the client closed the connection", close: true})
-	default:
-		c.edge.log.Error("a request got no answer", "id", c.id, "route", c.route.name, "server", c.server)
-		c.refuse(rc, refuseSilence)
-	}
 }

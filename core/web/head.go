@@ -2,7 +2,9 @@ package web
 
 import (
 	"bytes"
+	"encoding/binary"
 	"strings"
+	"sync/atomic"
 
 	"github.com/sallyport/sallyport/core/mcp"
 )
@@ -15,9 +17,11 @@ const maxHead = 60 << 10
 type head struct {
 	target string
 	text   string // the header block as it came
-	first  [24]span
+	first  [20]span
 	more   []span
 	count  int
+	lent   atomic.Uint32 // how many of single are handed out
+	single [4]string     // single values; a place is used once, so that what Values returned stays
 
 	host, origin string
 	encoded      bool // a Content-Encoding other than identity
@@ -40,9 +44,19 @@ func (h *head) Get(name string) string {
 func (h *head) Values(name string) []string {
 	var values []string
 	for i := range h.count {
-		if s := h.at(i); h.named(s, name) {
-			values = append(values, h.text[s.value:s.valueEnd])
+		s := h.at(i)
+		if !h.named(s, name) {
+			continue
 		}
+		value := h.text[s.value:s.valueEnd]
+		if values == nil {
+			if n := h.lent.Add(1); n <= uint32(len(h.single)) {
+				h.single[n-1] = value
+				values = h.single[n-1 : n : n]
+				continue
+			}
+		}
+		values = append(values, value)
 	}
 	return values
 }
@@ -105,24 +119,29 @@ func (h *head) read(target, block []byte, fields int, forwarded bool) *refusal {
 		if len(line) == 0 {
 			break
 		}
-		colon := bytes.IndexByte(line, ':')
-		if colon < 1 || !token(line[:colon]) {
+		colon, under := 0, false
+		for colon < len(line) && tokenBytes[line[colon]] {
+			under = under || line[colon] == '_'
+			colon++
+		}
+		if colon < 1 || colon == len(line) || line[colon] != ':' {
 			return refuseLine // a folded line, or a name that is no token
 		}
-		value := bytes.Trim(line[colon+1:], " \t")
-		for _, c := range value {
-			if c < ' ' && c != '\t' || c == 0x7f {
-				return refuseLine
-			}
+		start, stop := colon+1, len(line)
+		for start < stop && (line[start] == ' ' || line[start] == '\t') {
+			start++
+		}
+		for start < stop && (line[stop-1] == ' ' || line[stop-1] == '\t') {
+			stop--
+		}
+		value := line[start:stop]
+		if !printable(value) {
+			return refuseLine
 		}
 		if h.count >= fields {
 			return refuseFields
 		}
-		start := from + colon + 1
-		for block[start] == ' ' || block[start] == '\t' {
-			start++
-		}
-		s := span{name: uint16(from), nameEnd: uint16(from + colon), value: uint16(start), valueEnd: uint16(start + len(value))}
+		s := span{name: uint16(from), nameEnd: uint16(from + colon), value: uint16(from + start), valueEnd: uint16(from + stop)}
 		name := h.text[s.name:s.nameEnd]
 
 		switch name[0] | 0x20 {
@@ -166,7 +185,7 @@ func (h *head) read(target, block []byte, fields int, forwarded bool) *refusal {
 				continue
 			}
 		}
-		if bytes.IndexByte(line[:colon], '_') >= 0 {
+		if under {
 			continue // X_Y and X-Y are one name to CGI-like readers behind us
 		}
 		if single(name) && h.has(name) {
@@ -248,6 +267,32 @@ func forwarding(name string) bool {
 	return equalFold(name, "Forwarded") || equalFold(name, "X-Real-IP") ||
 		len(name) > 12 && equalFold(name[:12], "X-Forwarded-") ||
 		len(name) > 12 && equalFold(name[:12], "X_Forwarded_")
+}
+
+// printable reports whether a value has no control character but HTAB. It looks at
+// eight bytes at once for one that is less than 0x20, or 0 when 0x7f is taken away
+// bit by bit, and one by one only where there may be such a byte (Warren, Hacker's
+// Delight, section 6-1: a borrow may also raise a false alarm, never hide one).
+func printable(value []byte) bool {
+	const each = 0x0101010101010101
+	for len(value) >= 8 {
+		w := binary.LittleEndian.Uint64(value)
+		del := w ^ 0x7f*each
+		if ((w-0x20*each)&^w|(del-each)&^del)&(0x80*each) != 0 && !printableBytes(value[:8]) {
+			return false
+		}
+		value = value[8:]
+	}
+	return printableBytes(value)
+}
+
+func printableBytes(value []byte) bool {
+	for _, c := range value {
+		if c < ' ' && c != '\t' || c == 0x7f {
+			return false
+		}
+	}
+	return true
 }
 
 func digits(b []byte) bool {

@@ -1,10 +1,14 @@
 package web
 
 import (
+	"bufio"
 	"context"
 	"fmt"
+	"net"
 	"strings"
 	"testing"
+
+	"github.com/gofiber/fiber/v2"
 
 	"github.com/sallyport/sallyport/core/mcp"
 )
@@ -118,19 +122,69 @@ func TestHeads(t *testing.T) {
 	}
 }
 
-// A defence is worth what its absence would cost: fasthttp alone lets these pass.
+// The test of the test: without our checks these requests are answered, some with
+// a second request behind them in the connection.
 func TestHeadsThatFasthttpTakes(t *testing.T) {
+	app := idleFiber()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- app.Listener(ln) }()
+	defer func() {
+		_ = app.Shutdown()
+		<-ended
+	}()
+	bare := &rig{t: t, addr: ln.Addr().String()}
 	for _, block := range []string{
 		"Host: a\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n",
 		"Host: a\r\nTransfer-Encoding: identity\r\n\r\n",
-		"Host: a\r\nTransfer Encoding: chunked\r\n\r\n",
-		"Host: a\nContent-Length: 2\r\n\r\n",
-		"Host: a\r\nX-A: b\r\n c\r\n\r\n",
+		"Host: a\r\nTransfer Encoding: chunked\r\nContent-Length: 0\r\n\r\n",
+		"Host: a\nContent-Length: 0\r\n\r\n",
+		"Host: a\r\nX-A: b\r\n c\r\nContent-Length: 0\r\n\r\n",
+		"Host: a\r\nAuthorization: a\r\nAuthorization: b\r\nContent-Length: 0\r\n\r\n",
 	} {
 		var h head
 		if r := h.read([]byte("/mcp"), []byte(block), 100, false); r == nil || !r.close {
 			t.Errorf("%q: %+v, want a refusal that closes", block, r)
 		}
+		body := ""
+		if strings.Contains(block, "chunked") && !strings.Contains(block, "Encoding: chunked\r\nContent") {
+			body = "0\r\n\r\n"
+		}
+		if got := bare.raw("POST /shop/mcp HTTP/1.1\r\n" + block + body); got.StatusCode != 200 {
+			t.Errorf("%q: a bare Fiber says %d: is the check still needed?", block, got.StatusCode)
+		}
+	}
+}
+
+// And without copying, what one request said becomes what another one says.
+func TestFiberReusesStrings(t *testing.T) {
+	app := fiber.New(fiber.Config{DisableStartupMessage: true})
+	var kept []string
+	app.Post("/", func(c *fiber.Ctx) error {
+		kept = append(kept, c.Get("Authorization"))
+		return nil
+	})
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- app.Listener(ln) }()
+	bare := &rig{t: t, addr: ln.Addr().String()}
+	c := bare.dial()
+	in := bufio.NewReader(c)
+	for i := range 10 {
+		bare.send(c, post("/", "{}", fmt.Sprintf("Authorization: secret-%d", i)))
+		readReply(t, in, "POST")
+	}
+	_ = c.Close()
+	_ = app.Shutdown()
+	<-ended
+	if kept[0] == "secret-0" {
+		t.Error("Fiber keeps its strings now: is copying still needed?")
 	}
 }
 

@@ -6,10 +6,12 @@ import (
 
 // Readiness is what /readyz tells.
 type Readiness struct {
-	Ready       bool   `json:"ready"`
-	Draining    bool   `json:"draining"`
-	Revision    string `json:"revision,omitempty"`    // hash of the configuration that is served
-	ReloadError string `json:"reloadError,omitempty"` // of the last reload; "" = it went well
+	Ready    bool   `json:"ready"`
+	Draining bool   `json:"draining"`
+	Revision string `json:"revision,omitempty"` // hash of the configuration that is served
+	// ReloadError is what was wrong with the documents at the last reload, as JSON;
+	// nil = it went well.
+	ReloadError json.RawMessage `json:"reloadError,omitempty"`
 }
 
 // own answers /healthz, /readyz and /metrics.
@@ -30,7 +32,7 @@ func (c *call) own() *answer {
 			a.status = 503
 		}
 		body, err := json.Marshal(r)
-		if err != nil { // strings and booleans always marshal
+		if err != nil { // only when Ready made something up that is no JSON
 			return nil
 		}
 		a.body = body

@@ -173,7 +173,7 @@ func (h *hub) streams(parked bool) []*stream {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	var open []*stream
-	for _, list := range h.wheel {
+	for _, list := range &h.wheel {
 		for _, s := range list {
 			if s.parked || !parked {
 				open = append(open, s)

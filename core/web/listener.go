@@ -136,7 +136,7 @@ func (e *Edge) forget(c *conn) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	e.mu.Lock()
-	if c.cancel != nil { // its request runs on without it
+	if c.life != nil { // its request runs on without it
 		e.detached[c.id] = c
 	}
 	delete(e.conns, c.id)

@@ -79,8 +79,9 @@ type Limits struct {
 	Heartbeat     time.Duration // between keep-alive comments of a stream, ± 20 %: 15 s
 	LeaveGrace    time.Duration // between a client's FIN and the end of its request's context: 10 ms
 	RetryAfter    int           // seconds in Retry-After of a 503: 1
-	ReduceMemory  bool          // give buffers back between requests: idle connections cost half, each call a read more
+	ReduceMemory  bool          // an idle connection costs 7 KiB instead of 22, a call about 1 µs more (measured)
 	writeBuffer   int           // bytes buffered for an answer
+	early         time.Duration // how much sooner than asked a read may time out
 	lingerOnError time.Duration // how long a refused body is read on, so that the refusal arrives
 }
 
@@ -129,6 +130,7 @@ func (o *Options) defaults() {
 	number(&l.LeaveGrace, 10*time.Millisecond)
 	number(&l.RetryAfter, 1)
 	number(&l.writeBuffer, 8<<10)
+	l.early = min(l.Read, l.Idle) / 100
 	number(&l.lingerOnError, 500*time.Millisecond)
 }
 

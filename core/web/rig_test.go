@@ -24,8 +24,8 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	if os.Getenv(helperEnv) != "" {
-		os.Exit(helper())
+	if os.Getenv(childEnv) != "" {
+		os.Exit(child())
 	}
 	goleak.VerifyTestMain(m,
 		// Both sleep: one for a second at most, the other for ten.

@@ -44,6 +44,7 @@ func NewSessions(o SessionOptions) *Sessions {
 			return mcp.NewSession(id, claims, o.Limits), nil
 		},
 		Close: (*mcp.Session).Close,
+		Busy:  (*mcp.Session).Busy,
 	})}
 }
 

@@ -35,6 +35,7 @@ func openFiles(want int) int {
 	if unix.Getrlimit(unix.RLIMIT_NOFILE, &limit) != nil {
 		return want
 	}
-	spare := min(uint64(limit.Cur)/8, 1024) // for upstreams, files and logs
-	return int(min(uint64(want), max(uint64(limit.Cur)-spare, 64)))
+	files := uint64(limit.Cur)  //nolint:unconvert // it is signed on other systems
+	spare := min(files/8, 1024) // for upstreams, files and logs
+	return int(min(uint64(want), max(files-spare, 64)))
 }

@@ -51,8 +51,11 @@ func (w *watcher) loop() {
 			}
 			return failed != nil || n > 0 // else wait until the instance is readable
 		})
+		if failed != nil {
+			w.edge.log.Error("the connection watcher ended: that clients leave is seen late", "error", failed)
+		}
 		if err != nil || failed != nil {
-			return // closed
+			return // err: closed
 		}
 		for i := range n {
 			// The event carries our own id, 64 bits of it: a file descriptor that

@@ -56,7 +56,7 @@ func (w *watcher) loop() {
 func (c *conn) busy() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.cancel != nil || c.stream != nil
+	return c.life != nil || c.stream != nil
 }
 
 // gone looks at the next byte without taking it.

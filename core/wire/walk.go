@@ -3,8 +3,7 @@ package wire
 import (
 	"bytes"
 	"encoding/json"
-
-	"github.com/go-json-experiment/json/jsontext"
+	"math/bits"
 )
 
 // Walk is Fields for bytes that this package has already accepted, such as a
@@ -28,10 +27,7 @@ func Walk(b []byte, f func(name string, value json.RawMessage) error) error {
 		if end < 0 {
 			return &SyntaxError{Offset: i, Message: "ends too early"}
 		}
-		name, err := plainName(b[i:end])
-		if err != nil {
-			return err
-		}
+		name := walkName(b, i+1, end-1)
 		i = blank(b, end)
 		if i >= len(b) || b[i] != ':' {
 			return &SyntaxError{Offset: i, Message: "want a colon"}
@@ -57,33 +53,21 @@ func Walk(b []byte, f func(name string, value json.RawMessage) error) error {
 	}
 }
 
-// plainName unquotes a name.
-func plainName(quoted []byte) (string, error) {
-	inner := quoted[1 : len(quoted)-1]
-	if known, ok := names[string(inner)]; ok {
-		return known, nil
-	}
-	if bytes.IndexByte(inner, '\\') < 0 {
-		return string(inner), nil
-	}
-	plain, err := jsontext.AppendUnquote(nil, quoted)
-	if err != nil {
-		return "", &SyntaxError{Message: reason(err)}
-	}
-	return string(plain), nil
-}
-
-// blank returns the first index at or after i that is not white space.
-func blank(b []byte, i int) int {
-	for i < len(b) && (b[i] == ' ' || b[i] == '\n' || b[i] == '\r' || b[i] == '\t') {
-		i++
-	}
-	return i
-}
-
-// stringEnd returns the index after the string that begins at i, or -1.
+// stringEnd returns the index after the string that begins at i, or -1. Of what was
+// accepted, only quotes and backslashes matter.
 func stringEnd(b []byte, i int) int {
 	for i++; i < len(b); i++ {
+		for ; i+8 <= len(b); i += 8 {
+			w := word(b, i)
+			quotes, slashes := w^'"'*ones, w^'\\'*ones
+			if m := ((quotes-ones)&^quotes | (slashes-ones)&^slashes) & tops; m != 0 {
+				i += bits.TrailingZeros64(m) / 8
+				break
+			}
+		}
+		if i >= len(b) {
+			return -1
+		}
 		switch b[i] {
 		case '"':
 			return i + 1
@@ -94,8 +78,37 @@ func stringEnd(b []byte, i int) int {
 	return -1
 }
 
+// walkName unescapes the name from until.
+func walkName(b []byte, from, until int) string {
+	inner := b[from:until]
+	if bytes.IndexByte(inner, '\\') >= 0 {
+		return string(unescape(nil, inner))
+	}
+	return nameString(inner, nameHash(b, from, len(inner)))
+}
+
 // valueEnd returns the index after the value that begins at i, or -1.
 func valueEnd(b []byte, i int) int {
+	if i >= len(b) {
+		return i
+	}
+	switch b[i] {
+	case '"':
+		return stringEnd(b, i)
+	case '{', '[':
+		return nestEnd(b, i)
+	}
+	for ; i < len(b); i++ {
+		switch b[i] {
+		case ',', '}', ']', ' ', '\n', '\r', '\t':
+			return i
+		}
+	}
+	return i
+}
+
+// nestEnd is valueEnd for objects and arrays.
+func nestEnd(b []byte, i int) int {
 	depth := 0
 	for i < len(b) {
 		switch b[i] {
@@ -103,28 +116,15 @@ func valueEnd(b []byte, i int) int {
 			if i = stringEnd(b, i); i < 0 {
 				return -1
 			}
-			if depth == 0 {
-				return i
-			}
 			continue
 		case '{', '[':
 			depth++
 		case '}', ']':
-			if depth == 0 {
-				return i // the end of a bare number or literal
-			}
 			if depth--; depth == 0 {
 				return i + 1
 			}
-		case ',', ' ', '\n', '\r', '\t':
-			if depth == 0 {
-				return i
-			}
 		}
 		i++
-	}
-	if depth == 0 {
-		return i
 	}
 	return -1
 }

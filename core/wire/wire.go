@@ -21,7 +21,9 @@
 //	})
 //
 // The grammar is RFC 8259 with the additions of RFC 7493 (I-JSON) on names and
-// text. The reader is github.com/go-json-experiment/json/jsontext.
+// text. One scanner of this package does all of the reading, in one pass; tests
+// hold it against github.com/go-json-experiment/json, which also carries Unmarshal
+// and Marshal of typed Go values.
 package wire
 
 import (

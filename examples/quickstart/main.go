@@ -24,6 +24,7 @@ import (
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop) // a second signal ends the program at once
 	code := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
 	stop()
 	os.Exit(code)
@@ -37,6 +38,10 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	listen := flags.String("listen", "", "address of the gateway (default: as in settings.yaml, 127.0.0.1:8080)")
 	if err := flags.Parse(args); err != nil {
 		return 2
+	}
+	if _, err := os.Stat(filepath.Join(*dir, "bookshop.yaml")); err != nil {
+		fmt.Fprintf(stderr, "quickstart: %v\n  how to mend it: run it in the root of the project, or name its folder with -dir\n", err)
+		return 1
 	}
 	address, closeShop, err := openShop()
 	if err != nil {

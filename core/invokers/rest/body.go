@@ -212,7 +212,7 @@ func (n *node) null(call *core.Call) bool {
 	if n.source.argument == "" || len(n.source.pointer) > 0 {
 		return false
 	}
-	value, sent := call.Values[n.source.argument]
+	value, sent := argument(call, n.source.argument)
 	return sent && value == nil
 }
 

@@ -7,9 +7,11 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/sallyport/sallyport/core"
+	"github.com/sallyport/sallyport/core/expression"
 	"github.com/sallyport/sallyport/core/wire"
 )
 
@@ -99,6 +101,7 @@ func (r *reader) config(config json.RawMessage) *Invoker {
 		r.response(v, raw)
 	}
 	r.accept(v)
+	v.headers.json = append(slices.Clip(v.headers.fixed), core.Field{Name: typeHeader, Value: jsonType})
 	if raw, ok := find(list, "pagination"); ok {
 		v.pagination = r.pages("/pagination", raw)
 		switch {
@@ -109,7 +112,17 @@ func (r *reader) config(config json.RawMessage) *Invoker {
 		}
 	}
 	r.placed(v)
+	v.values = r.wholly || r.places > maxWalks || v.readsArguments()
 	return v
+}
+
+// readsArguments tells whether a jq expression reads the arguments.
+func (v *Invoker) readsArguments() bool {
+	list := []*expression.JQ{v.selection, v.failures.detail}
+	if p := v.pagination; p != nil {
+		list = append(list, p.items, p.next, p.more)
+	}
+	return slices.ContainsFunc(list, func(q *expression.JQ) bool { return q != nil && q.Uses("$arguments") })
 }
 
 // connection finds the connection that the config names.
@@ -126,6 +139,9 @@ func (r *reader) connection(v *Invoker, list []member) {
 		return
 	}
 	v.base, v.secretQuery = connection.BaseURL, connection.Query
+	for _, field := range connection.Header {
+		r.accepts = r.accepts || strings.EqualFold(field.Name, "Accept")
+	}
 	if v.base == nil {
 		v.base = &url.URL{}
 	}
@@ -199,8 +215,12 @@ func (r *reader) response(v *Invoker, raw json.RawMessage) {
 	}
 }
 
-// accept adds the Accept header that the expected form asks for.
+// accept adds the Accept header that the expected form asks for, unless the config
+// or the connection has one.
 func (r *reader) accept(v *Invoker) {
+	if r.accepts {
+		return
+	}
 	for _, field := range v.headers.fixed {
 		if strings.EqualFold(field.Name, "Accept") {
 			return
@@ -229,13 +249,29 @@ func (r *reader) placed(v *Invoker) {
 	if r.usesAll || r.failed() { // a place that was not understood may have named them
 		return
 	}
+	var unused []string
 	for _, name := range slices.Sorted(maps.Keys(r.declared)) {
+		if name == "uri" && strings.Contains(r.env.Tool, ":") {
+			continue // a resource is always given its own URI
+		}
 		if !r.used[name] {
-			r.warn("", fmt.Sprintf("the argument %q is not used", name),
-				"place it in path, query, header, cookie or body, or send all arguments by body: {json: whole}")
+			unused = append(unused, strconv.Quote(name))
 		}
 	}
+	const fix = "place it in path, query, header, cookie or body, or send all arguments by body: {json: whole}"
+	switch n, shown := len(unused), unused[:min(len(unused), mostShown)]; {
+	case n == 0:
+	case n == 1:
+		r.warn("", "the argument "+unused[0]+" is not used", fix)
+	case n > len(shown):
+		r.warn("", fmt.Sprintf("%d arguments are not used: %s and others", n, strings.Join(shown, ", ")), strings.Replace(fix, "it", "them", 1))
+	default:
+		r.warn("", fmt.Sprintf("%d arguments are not used: %s", n, strings.Join(shown, ", ")), strings.Replace(fix, "it", "them", 1))
+	}
 }
+
+// mostShown bounds how many arguments one warning names.
+const mostShown = 10
 
 func plain(plan bodyPlan) bodyPlan {
 	if typed, ok := plan.(*typedBody); ok {

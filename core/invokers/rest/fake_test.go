@@ -5,10 +5,12 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -134,6 +136,25 @@ func request(t testing.TB, arguments string) *core.Call {
 		Server: "bookshop", Tool: "tool", For: core.Object{Kind: "tool"},
 		Arguments: json.RawMessage(arguments), Values: values, Notify: func(core.Notification) {},
 	}
+}
+
+// request writes the request of a call. Where the invoker can do without values, the
+// request must be the same without them.
+func (v *Invoker) request(call *core.Call) (*core.Request, error) {
+	made := &core.Request{}
+	err := v.write(made, call)
+	if !v.values && call.Values != nil && call.Arguments != nil {
+		sparse, again := *call, &core.Request{}
+		sparse.Values, sparse.Checked = nil, true
+		errAgain := v.write(again, &sparse)
+		if (err == nil) != (errAgain == nil) || err != nil && err.Error() != errAgain.Error() || err == nil && !reflect.DeepEqual(made, again) {
+			return nil, fmt.Errorf("without values: %+v (%w), with: %+v (%w)", again, errAgain, made, err)
+		}
+	}
+	if err != nil {
+		return nil, err
+	}
+	return made, nil
 }
 
 type headers map[string]string

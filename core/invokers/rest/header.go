@@ -101,16 +101,22 @@ func (r *reader) pairs(at, place string, raw json.RawMessage, plus bool) queryPl
 // headerPlan writes the header fields and cookies of a request.
 type headerPlan struct {
 	fixed   []core.Field // the same in every call; shared, never changed
+	json    []core.Field // fixed and the Content-Type of JSON, likewise
 	places  []*placement // name is the field name
 	cookies []queryPart
 }
 
-// fields returns the header fields for a call.
-func (plan *headerPlan) fields(call *core.Call, extra int) ([]core.Field, error) {
-	if len(plan.places) == 0 && len(plan.cookies) == 0 && extra == 0 {
-		return slices.Clip(plan.fixed), nil
+// fields returns the header fields for a call, and contentType unless it is "".
+func (plan *headerPlan) fields(call *core.Call, contentType string) ([]core.Field, error) {
+	if len(plan.places) == 0 && len(plan.cookies) == 0 {
+		switch contentType {
+		case "":
+			return slices.Clip(plan.fixed), nil
+		case jsonType:
+			return slices.Clip(plan.json), nil
+		}
 	}
-	fields := make([]core.Field, len(plan.fixed), len(plan.fixed)+len(plan.places)+1+extra)
+	fields := make([]core.Field, len(plan.fixed), len(plan.fixed)+len(plan.places)+2)
 	copy(fields, plan.fixed)
 	for _, place := range plan.places {
 		value, err := place.value(call)
@@ -158,8 +164,13 @@ func (plan *headerPlan) fields(call *core.Call, extra int) ([]core.Field, error)
 	if len(cookie) > 0 {
 		fields = append(fields, core.Field{Name: "Cookie", Value: string(cookie)})
 	}
+	if contentType != "" {
+		fields = append(fields, core.Field{Name: typeHeader, Value: contentType})
+	}
 	return fields, nil
 }
+
+const typeHeader = "Content-Type"
 
 // fieldText tells whether s may be a field value (RFC 9110 5.5): no control
 // character but the tab.

@@ -59,7 +59,7 @@ func seen(ctx context.Context, err error) *refusal {
 		return nil
 	}
 	text := strings.TrimSuffix(e.Public(), ".") + "."
-	if e.RetryAfter > 0 {
+	if e.RetryAfter > 0 && e.Fix == "" {
 		text += " Try again in " + strconv.Itoa(e.RetryAfter) + " seconds."
 	}
 	return &refusal{text: text, err: err}
@@ -79,29 +79,16 @@ func (r *refusal) outside(call *core.Call) error {
 	return e
 }
 
-// offer makes a result serve a resource; a prompt takes its content as it is.
-func (v *Invoker) offer(call *core.Call, result *core.Result) (*core.Result, error) {
-	if call.For.Kind != "resource" {
-		return result, nil
+// offer makes a result serve a resource: its text says what it is. A prompt takes
+// its content as it is.
+func (v *Invoker) offer(call *core.Call, result *core.Result) *core.Result {
+	if call.For.Kind != "resource" || len(result.Content) == 0 || result.Content[0].Type != "text" {
+		return result
 	}
-	for i := range result.Content {
-		block := &result.Content[i]
-		contents := core.ResourceContents{URI: call.Tool, MIMEType: block.MIMEType}
-		switch block.Type {
-		case "text":
-			contents.Text, contents.MIMEType = block.Text, "text/plain"
-			if result.Structured != nil && i == 0 {
-				contents.MIMEType = jsonType
-			}
-		case "image", "audio":
-			contents.Blob, contents.Binary = block.Data, true
-		case "resource":
-			contents = *block.Resource
-			contents.URI = call.Tool
-		default:
-			return nil, fmt.Errorf("read a resource: content of type %q", block.Type)
-		}
-		result.Contents = append(result.Contents, contents)
+	contents := core.ResourceContents{URI: call.Tool, MIMEType: result.Content[0].MIMEType, Text: result.Content[0].Text}
+	if result.Structured != nil {
+		contents.MIMEType = jsonType
 	}
-	return result, nil
+	result.Contents = []core.ResourceContents{contents}
+	return result
 }

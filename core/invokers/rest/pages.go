@@ -137,7 +137,7 @@ func (v *Invoker) follow(first *answer, request *core.Request) (*core.Result, er
 		}
 		page++
 		size += len(response.Body)
-		a = v.answer(a.ctx, a.call, response)
+		a = (&answer{}).read(a.ctx, v, a.call, response)
 		switch v.status.of(response.Status) {
 		case isError:
 			return nil, &refusal{text: fmt.Sprintf("Page %d: %s", page, v.failureText(a)), status: response.Status}

@@ -22,6 +22,9 @@ type reader struct {
 	open     bool            // the schema may allow more than it names
 	used     map[string]bool // arguments that some place names
 	usesAll  bool
+	places   int  // how many take an argument
+	wholly   bool // an expression reads the arguments as decoded
+	accepts  bool // the connection has an Accept header
 }
 
 // member is one member of an object, in the order as written.
@@ -155,6 +158,7 @@ func (r *reader) expr(at string, raw json.RawMessage) *expression.Expr {
 		r.problem(at, "the expression does not compile: "+err.Error(), fix)
 		return nil
 	}
+	r.wholly = true
 	list, all := e.Names()
 	for _, name := range list {
 		r.used[name] = true
@@ -166,6 +170,7 @@ func (r *reader) expr(at string, raw json.RawMessage) *expression.Expr {
 // argument makes a source of an argument name, or of a JSON Pointer into the
 // arguments.
 func (r *reader) argument(at, from, label string) source {
+	r.places++
 	s := source{label: label, argument: from}
 	if strings.HasPrefix(from, "/") {
 		steps := strings.Split(from[1:], "/")

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"strings"
 	"unicode/utf8"
+	"unsafe"
 
 	"golang.org/x/text/encoding/htmlindex"
 
@@ -48,10 +49,14 @@ type answer struct {
 	kind     string // media type, lower case, without parameters
 	charset  string
 	mimeType string // as the upstream, or the document, says it
+
+	result  core.Result // what single fills in
+	content [1]core.Content
 }
 
-func (v *Invoker) answer(ctx context.Context, call *core.Call, response *core.Response) *answer {
-	a := &answer{ctx: ctx, call: call, response: response, mimeType: v.mimeType}
+// read makes a the answer of a response, and returns it.
+func (a *answer) read(ctx context.Context, v *Invoker, call *core.Call, response *core.Response) *answer {
+	a.ctx, a.call, a.response, a.mimeType = ctx, call, response, v.mimeType
 	if a.mimeType == "" {
 		a.mimeType = response.Get("Content-Type")
 	}
@@ -116,7 +121,7 @@ func (v *Invoker) result(a *answer) (*core.Result, error) {
 		return v.reshape(a, v.headerObject(a))
 	case formNone:
 		text := "Done: the upstream answered " + strings.TrimSpace(fmt.Sprintf("%d %s", a.response.Status, http.StatusText(a.response.Status))) + "."
-		return single(core.Text(text), nil), nil
+		return a.say(text, nil), nil
 	case formJSON:
 		return v.jsonResult(a)
 	case formText:
@@ -127,31 +132,45 @@ func (v *Invoker) result(a *answer) (*core.Result, error) {
 		if v.selection != nil {
 			return v.reshape(a, text)
 		}
-		return single(core.Text(text), nil), nil
+		block := core.Text(text)
+		if a.call.For.Kind == "resource" {
+			block.MIMEType = a.kind
+		}
+		return a.single(block, nil), nil
 	case formImage:
-		return single(core.Image(a.response.Body, a.typed("image/")), nil), nil
+		return a.single(core.Image(a.response.Body, a.typed("image/")), nil), nil
 	case formAudio:
-		return single(core.Audio(a.response.Body, a.typed("audio/")), nil), nil
+		return a.single(core.Audio(a.response.Body, a.typed("audio/")), nil), nil
 	}
 	kind := a.kind
 	if kind == "" {
 		kind = "application/octet-stream"
 	}
-	return single(core.Embedded(core.ResourceContents{
+	return a.single(core.Embedded(core.ResourceContents{
 		URI: v.resourceURI(a.call), MIMEType: kind, Blob: a.response.Body, Binary: true,
 	}), nil), nil
 }
 
-// single returns a result of one block in one allocation.
-func single(block core.Content, structured json.RawMessage) *core.Result {
-	both := &struct {
-		result  core.Result
-		content [1]core.Content
-	}{}
-	both.content[0] = block
-	both.result.Content = both.content[:]
-	both.result.Structured = structured
-	return &both.result
+// single returns a result of one block, as a part of the answer. There is one.
+func (a *answer) single(block core.Content, structured json.RawMessage) *core.Result {
+	a.content[0] = block
+	a.result.Content = a.content[:]
+	a.result.Structured = structured
+	return &a.result
+}
+
+// say is single of a text block, which most results are.
+func (a *answer) say(text string, structured json.RawMessage) *core.Result {
+	a.content[0].Type, a.content[0].Text = "text", text
+	a.result.Content = a.content[:]
+	a.result.Structured = structured
+	return &a.result
+}
+
+// shared returns b as text without a copy. Nobody writes into the body of an answer,
+// nor into what is made of it (core.Result).
+func shared(b []byte) string {
+	return unsafe.String(unsafe.SliceData(b), len(b)) //nolint:gosec // G103: read only, as said above
 }
 
 // typed returns the media type, or what the bytes look like when the upstream
@@ -190,7 +209,7 @@ func (v *Invoker) jsonResult(a *answer) (*core.Result, error) {
 		if err := wire.Check(body, answerLimits); err != nil {
 			return nil, badJSON(err)
 		}
-		return v.render(body)
+		return v.render(a, body)
 	}
 	input, err := wire.DecodeWithin(body, answerLimits)
 	if err != nil {
@@ -217,7 +236,7 @@ func (v *Invoker) reshape(a *answer, input any) (*core.Result, error) {
 		}
 		switch len(values) {
 		case 0:
-			return single(core.Text("The answer of the upstream holds nothing that was asked for."), nil), nil
+			return a.say("The answer of the upstream holds nothing that was asked for.", nil), nil
 		case 1:
 			output = values[0]
 		default:
@@ -228,12 +247,12 @@ func (v *Invoker) reshape(a *answer, input any) (*core.Result, error) {
 	if err != nil {
 		return nil, refuse("The answer of the upstream could not be reshaped: %s.", err)
 	}
-	return v.render(body)
+	return v.render(a, body)
 }
 
 // render makes a result of checked JSON: the bytes themselves as structured
 // content, and their text.
-func (v *Invoker) render(body []byte) (*core.Result, error) {
+func (v *Invoker) render(a *answer, body []byte) (*core.Result, error) {
 	body = bytes.Trim(body, " \t\r\n")
 	if bytes.IndexByte(body, '\n') >= 0 || bytes.IndexByte(body, '\r') >= 0 {
 		var b bytes.Buffer
@@ -248,16 +267,16 @@ func (v *Invoker) render(body []byte) (*core.Result, error) {
 		if value, err := wire.DecodeWithin(body, answerLimits); err == nil {
 			text, _ = value.(string)
 		}
-		return single(core.Text(text), body), nil
+		return a.say(text, body), nil
 	}
 	if v.pretty {
 		var b bytes.Buffer
 		if err := json.Indent(&b, body, "", "  "); err != nil {
 			return nil, badJSON(err)
 		}
-		return single(core.Text(b.String()), body), nil
+		return a.say(b.String(), body), nil
 	}
-	return single(core.Text(string(body)), body), nil
+	return a.say(shared(body), body), nil
 }
 
 // variables returns the values of jqVariables, made only when q reads them.
@@ -321,7 +340,7 @@ func (a *answer) text() (string, error) {
 	}
 	switch charset {
 	case "", "utf-8", "utf8", "us-ascii":
-		return strings.ToValidUTF8(string(body), "\uFFFD"), nil
+		return strings.ToValidUTF8(shared(body), "\uFFFD"), nil
 	}
 	encoding, err := htmlindex.Get(charset)
 	if err != nil {

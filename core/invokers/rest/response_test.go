@@ -159,7 +159,7 @@ func TestUpstreamErrors(t *testing.T) {
 	cancel()
 	for _, row := range []struct {
 		name string
-		ctx  context.Context //nolint:containedctx // a table
+		ctx  context.Context
 		err  error
 		text string // "" = a Go error
 	}{
@@ -193,6 +193,9 @@ func TestResourcesAndPrompts(t *testing.T) {
 		case "/api/json":
 			w.Header().Set("Content-Type", jsonType)
 			_, _ = w.Write([]byte(`{"a":1}`))
+		case "/api/html":
+			w.Header().Set("Content-Type", "text/html; charset=utf-8")
+			_, _ = w.Write([]byte(`<p>`))
 		case "/api/png":
 			w.Header().Set("Content-Type", "image/png")
 			_, _ = w.Write([]byte("png"))
@@ -204,15 +207,22 @@ func TestResourcesAndPrompts(t *testing.T) {
 		}
 	})
 	v := build(t, env, `{"connection":"shop","path":"/{what}"}`)
-	for what, want := range map[string]string{"json": `application/json|{"a":1}`, "png": "image/png|png", "pdf": "application/pdf|pdf"} {
+	for what, want := range map[string]string{"json": `application/json|{"a":1}`, "html": "text/html|<p>", "png": "image/png|png", "pdf": "application/pdf|pdf"} {
 		call := request(t, `{"what":"`+what+`"}`)
 		call.For.Kind, call.Tool = "resource", "book://"+what
 		result, err := v.Invoke(context.Background(), call)
 		if err != nil {
 			t.Fatal(err)
 		}
-		got := result.Contents[0]
-		if got.URI != call.Tool || got.MIMEType+"|"+got.Text+string(got.Blob) != want || got.Binary != (what != "json") {
+		// Text is put into contents here; the gateway does so with the other blocks.
+		got := core.ResourceContents{URI: call.Tool, MIMEType: result.Content[0].MIMEType, Blob: result.Content[0].Data, Binary: true}
+		switch {
+		case len(result.Contents) > 0:
+			got = result.Contents[0]
+		case result.Content[0].Resource != nil:
+			got = *result.Content[0].Resource
+		}
+		if got.URI != call.Tool || got.MIMEType+"|"+got.Text+string(got.Blob) != want || got.Binary == (what == "json" || what == "html") {
 			t.Errorf("%s: %+v", what, got)
 		}
 	}

@@ -72,6 +72,15 @@ type Invoker struct {
 	status     statusPlan
 	failures   failurePlan
 	pagination *pagesPlan
+
+	values bool // calls need Call.Values
+}
+
+// exchange is what one call takes, in one allocation: the result of the call is a
+// part of the answer.
+type exchange struct {
+	request core.Request
+	answer  answer
 }
 
 // guard refuses a call whose arguments it does not like.
@@ -120,6 +129,10 @@ func (r *reader) connectionName(config json.RawMessage) string {
 	return r.text("/connection", raw)
 }
 
+// NeedsValues tells whether calls need their arguments decoded as a whole: a few that
+// stand in the path or in the query are found without.
+func (v *Invoker) NeedsValues() bool { return v.values }
+
 // Invoke sends one request (pagination: several) and makes a result of the answer.
 func (v *Invoker) Invoke(ctx context.Context, call *core.Call) (*core.Result, error) {
 	result, err := v.invoke(ctx, call)
@@ -128,7 +141,7 @@ func (v *Invoker) Invoke(ctx context.Context, call *core.Call) (*core.Result, er
 	case err == nil && tool:
 		return result, nil
 	case err == nil:
-		return v.offer(call, result)
+		return v.offer(call, result), nil
 	}
 	failed := seen(ctx, err)
 	switch {
@@ -144,6 +157,13 @@ func (v *Invoker) invoke(ctx context.Context, call *core.Call) (*core.Result, er
 	if v.upstream == nil {
 		return nil, &final{&core.Error{Code: core.CodeUnavailable, Message: "this tool was built without a way out", Fix: "build it with an egress"}}
 	}
+	if call.Values == nil && (v.values || !call.Checked || len(call.Arguments) > maxWalked) {
+		values, err := wire.DecodeObject(call.Arguments)
+		if err != nil {
+			return nil, &final{&core.Error{Code: core.CodeInvalid, Message: "arguments: " + err.Error(), Fix: "send a JSON object"}}
+		}
+		call.Values, call.Checked = values, true
+	}
 	for i := range v.guards {
 		ok, err := v.guards[i].test.Test(call.Values)
 		if err != nil {
@@ -153,15 +173,16 @@ func (v *Invoker) invoke(ctx context.Context, call *core.Call) (*core.Result, er
 			return nil, refuse("%s", v.guards[i].message)
 		}
 	}
-	request, err := v.request(call)
-	if err != nil {
+	x := &exchange{}
+	request := &x.request
+	if err := v.write(request, call); err != nil {
 		return nil, err
 	}
 	response, err := v.upstream.Do(ctx, request)
 	if err != nil {
 		return nil, err
 	}
-	a := v.answer(ctx, call, response)
+	a := x.answer.read(ctx, v, call, response)
 	switch v.status.of(response.Status) {
 	case isError:
 		return nil, &refusal{text: v.failureText(a), status: response.Status}
@@ -174,21 +195,21 @@ func (v *Invoker) invoke(ctx context.Context, call *core.Call) (*core.Result, er
 	return v.result(a)
 }
 
-// request writes the request of a call.
-func (v *Invoker) request(call *core.Call) (*core.Request, error) {
-	request := &core.Request{Method: v.method, Idempotent: v.idempotent, MaxBytes: v.maxBytes, Path: v.fixedPath}
+// write writes the request of a call.
+func (v *Invoker) write(request *core.Request, call *core.Call) error {
+	request.Method, request.Idempotent, request.MaxBytes, request.Path = v.method, v.idempotent, v.maxBytes, v.fixedPath
 	if v.fixedPath == "" || len(v.query) > 0 {
 		var space [512]byte
 		buffer, split := space[:0], 0
 		var err error
 		if v.fixedPath == "" {
 			if buffer, err = v.path.append(buffer, call); err != nil {
-				return nil, err
+				return err
 			}
 			split = len(buffer)
 		}
 		if buffer, err = v.query.append(buffer, call); err != nil {
-			return nil, err
+			return err
 		}
 		text := string(buffer)
 		if v.fixedPath == "" {
@@ -196,31 +217,24 @@ func (v *Invoker) request(call *core.Call) (*core.Request, error) {
 		}
 		request.Query = text[split:]
 	}
-	extra := 0
 	contentType := ""
 	if v.content != nil {
 		var err error
 		if request.Body, contentType, err = v.content.body(call); err != nil {
-			return nil, err
+			return err
 		}
 		if request.Body == nil {
 			contentType = ""
-		} else {
-			extra = 1
 		}
 	}
-	fields, err := v.headers.fields(call, extra)
-	if err != nil {
-		return nil, err
+	var err error
+	if request.Header, err = v.headers.fields(call, contentType); err != nil {
+		return err
 	}
-	if contentType != "" {
-		fields = append(fields, core.Field{Name: "Content-Type", Value: contentType})
-	}
-	request.Header = fields
 	if call.Progress && v.pagination == nil {
 		request.Progress = report(call)
 	}
-	return request, nil
+	return nil
 }
 
 // report returns what tells the client how a long answer comes in: at most some
@@ -262,4 +276,5 @@ func (v *Invoker) Close() error {
 var (
 	_ core.Invoker = (*Invoker)(nil)
 	_ core.Closer  = (*Invoker)(nil)
+	_ core.Frugal  = (*Invoker)(nil)
 )

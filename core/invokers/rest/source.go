@@ -1,6 +1,8 @@
 package rest
 
 import (
+	"encoding/json"
+	"errors"
 	"strconv"
 
 	"github.com/sallyport/sallyport/core"
@@ -25,7 +27,7 @@ func (s *source) value(call *core.Call) (any, error) {
 	var value any
 	switch {
 	case s.argument != "":
-		value = call.Values[s.argument]
+		value, _ = argument(call, s.argument)
 		for _, step := range s.pointer {
 			value = below(value, step)
 		}
@@ -50,6 +52,37 @@ func (s *source) value(call *core.Call) (any, error) {
 		return s.fallback, nil
 	}
 	return value, nil
+}
+
+// Bounds on finding arguments without decoding all of them: each is one walk over
+// the object.
+const (
+	maxWalks  = 3       // places of one config
+	maxWalked = 4 << 10 // bytes of the arguments
+)
+
+var errFound = errors.New("found")
+
+// argument returns an argument, and whether it was sent. Without values, it is
+// looked up in the arguments as they are written.
+func argument(call *core.Call, name string) (value any, sent bool) {
+	if call.Values != nil {
+		value, sent = call.Values[name]
+		return value, sent
+	}
+	var found json.RawMessage
+	_ = wire.Walk(call.Arguments, func(member string, raw json.RawMessage) error { // accepted with the call
+		if member != name {
+			return nil
+		}
+		found = raw
+		return errFound
+	})
+	if found == nil {
+		return nil, false
+	}
+	value, err := wire.Decode(found)
+	return value, err == nil
 }
 
 // fixed tells whether the value is the same in every call.

@@ -197,6 +197,9 @@ func advice(status int) string {
 	case http.StatusTooManyRequests:
 		return "It gets too many requests."
 	}
+	if status == http.StatusNotModified {
+		return "Nothing has changed since the version that the request named."
+	}
 	switch status / 100 {
 	case 3:
 		return "It points to another address, which this tool does not follow."

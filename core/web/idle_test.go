@@ -18,18 +18,18 @@ import (
 	"github.com/sallyport/sallyport/core"
 )
 
-// helperEnv makes this test binary a server for another one: two processes, so
+// childEnv makes this test binary a server for another one: two processes, so
 // that each has file descriptors enough, and memory is the server's alone.
-const helperEnv = "SALLYPORT_WEB_TEST_HELPER"
+const childEnv = "SALLYPORT_WEB_TEST_CHILD"
 
-// helper serves until standard input ends. It takes one command a line and
+// child serves until standard input ends. It takes one command a line and
 // answers with one line.
-func helper() int {
+func child() int {
 	l := &lot{}
 	e := &fakeEndpoint{handle: l.handle}
 	edge, err := New(Options{
 		Servers:  &fakeServers{byPrefix: map[string]*core.Server{"shop": {Name: "shop"}}},
-		Endpoint: e, Limits: Limits{PerIP: -1, ReduceMemory: os.Getenv(helperEnv) == "reduce"},
+		Endpoint: e, Limits: Limits{PerIP: -1, ReduceMemory: os.Getenv(childEnv) == "reduce"},
 	})
 	if err != nil {
 		fmt.Println("error", err)
@@ -87,7 +87,7 @@ func TestIdleStreams(t *testing.T) {
 		count = 1000
 	}
 	server := exec.Command(os.Args[0])
-	server.Env = append(os.Environ(), helperEnv+"=1")
+	server.Env = append(os.Environ(), childEnv+"=1")
 	server.Stderr = os.Stderr
 	stdin, err := server.StdinPipe()
 	if err != nil {
