@@ -37,7 +37,7 @@ type Watcher struct {
 	Paths []string     // as for Read
 	Log   *slog.Logger // nil = none
 	Poll  time.Duration
-	// Quiet is how long nothing must happen before files are looked at; 0 = 25 ms. An
+	// Quiet is how long nothing must happen before files are looked at; 0 = 10 ms. An
 	// editor saves in several steps.
 	Quiet time.Duration
 	// Rand gives the jitter of Poll, in [0, 1); nil = math/rand.
@@ -52,8 +52,8 @@ type Watcher struct {
 
 const (
 	defaultPoll  = 5 * time.Second
-	defaultQuiet = 25 * time.Millisecond
-	maxQuiet     = 250 * time.Millisecond // a file that changes all the time is looked at this often
+	defaultQuiet = 10 * time.Millisecond
+	maxQuiet     = 100 * time.Millisecond // a file that changes all the time is looked at this often
 )
 
 // Watch calls onChange whenever what paths name has changed, until ctx ends. It

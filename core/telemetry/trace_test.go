@@ -63,18 +63,21 @@ func (c closing) Transform(context.Context, *core.Call, *core.Result) (*core.Res
 func (c closing) Close() error { *c.closed++; return nil }
 
 func kindsOf(c closing) ([]core.Kind[core.Invoker], []core.Kind[core.Transformer]) {
-	return []core.Kind[core.Invoker]{{
+	test := core.Kind[core.Invoker]{
 		Name: "test", Summary: "s", Schema: json.RawMessage(`{}`),
 		New: func(context.Context, json.RawMessage, core.Env) (core.Invoker, error) { return c, nil },
-	}, {
+	}
+	broken := core.Kind[core.Invoker]{
 		Name: "broken",
 		New: func(context.Context, json.RawMessage, core.Env) (core.Invoker, error) {
 			return nil, errors.New("no")
 		},
-	}}, []core.Kind[core.Transformer]{{
+	}
+	turn := core.Kind[core.Transformer]{
 		Name: "turn",
 		New:  func(context.Context, json.RawMessage, core.Env) (core.Transformer, error) { return c, nil },
-	}}
+	}
+	return []core.Kind[core.Invoker]{test, broken}, []core.Kind[core.Transformer]{turn}
 }
 
 // handler is a core.Handler of one tool; it runs what the kinds made.
