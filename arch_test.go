@@ -48,8 +48,23 @@ var rooms = []room{
 	{"core/app", []string{"*"}, "puts the parts together"},
 	{"core/bench", []string{"*"}, "a program of its own that measures the whole"},
 	{"core/interop", nil, "drives the built binary from outside, as a stranger would"},
+	{"plugins/abi", nil, "what a plugin and its host agree on: guests are written against it, so it depends on nothing"},
+	{"plugins/rewrite", []string{"plugins/abi"}, "reads bytes that nobody trusts yet: the standard library and the ABI's names"},
+	{"plugins/sandbox", []string{"plugins/abi", "plugins/rewrite"}, "runs what the rewriter let through; who wrote it and where it came from is not its affair"},
+	{"plugins/manifest", []string{"plugins/abi", "plugins/rewrite"}, "says what a plugin is and wants, checked against its module's exports and imports"},
+	{"plugins/trust", []string{"plugins/manifest"}, "a signature is over a manifest, and its digest"},
+	{"plugins/registry", []string{"plugins/manifest", "plugins/trust"}, "carries manifest, module and signatures; never runs them"},
+	{"plugins/guests", []string{"plugins/abi"}, "modules for tests, written by hand against the ABI"},
+	{"plugins/guests/goguest", nil, "a guest stands alone: it is compiled for the sandbox"},
 	{"examples", []string{"core/app"}, "an example starts the program and brings its own upstream"},
 }
+
+// alone are the rooms that import the standard library and what their line names, not
+// even core: they are small enough to be read whole.
+var alone = []string{"core", "plugins/abi", "plugins/rewrite", "plugins/guests", "plugins/guests/goguest"}
+
+// props are rooms that only tests import.
+var props = []string{"plugins/guests"}
 
 // library is one line of "one library, one room".
 type library struct {
@@ -65,11 +80,13 @@ var libraries = []library{
 	{"go.opentelemetry.io/", []string{"core/telemetry"}, nil, "rooms report to core.Observer"},
 	{"github.com/prometheus/", []string{"core/telemetry"}, nil, "rooms report to core.Observer"},
 	{"github.com/casbin/", []string{"core/authz"}, nil, "policy is asked through core.Authorizer"},
-	{"github.com/tetratelabs/wazero", []string{"plugins"}, nil, "the sandbox has one door"},
+	{"github.com/tetratelabs/wazero", []string{"plugins/sandbox"}, []string{"plugins/rewrite"}, "the sandbox has one door; tests of the rewriter run what it wrote"},
+	{"oras.land/oras-go", []string{"plugins/registry"}, nil, "artifacts come and go by one room, which bounds what it reads"},
+	{"github.com/opencontainers/", []string{"plugins/registry"}, nil, "the layout of an artifact is known in one room"},
 	{"github.com/uptrace/bun", []string{"store"}, nil, "rows stay in the store"},
 	{"github.com/alecthomas/kong", []string{"core/app"}, nil, "commands stand in one room"},
 	{"github.com/fsnotify/fsnotify", []string{"core/config"}, nil, "documents are watched where they are read"},
-	{"go.yaml.in/yaml", []string{"core/config"}, []string{"core/fixture", "core/invokers", "core/transformers"}, "documents are read in one place, with positions; a kind's tests may read its own example"},
+	{"go.yaml.in/yaml", []string{"core/config", "plugins/manifest"}, []string{"core/fixture", "core/invokers", "core/transformers"}, "documents are read in one place, with positions, and manifests in another; a kind's tests may read its own example"},
 	{"github.com/go-json-experiment/json", []string{"core/wire"}, nil, "strictness of JSON is decided once"},
 	{"github.com/expr-lang/expr", []string{"core/expression"}, nil, "expressions are bounded in time, memory and output in one place"},
 	{"github.com/itchyny/gojq", []string{"core/expression"}, nil, "expressions are bounded in time, memory and output in one place"},
@@ -108,7 +125,7 @@ var calls = []call{
 }
 
 // programs may use every call: they are at the end of the arrows.
-var programs = []string{"", ".ci", "core/bench", "examples"}
+var programs = []string{"", ".ci", "core/bench", "examples", "plugins/guests/goguest"}
 
 // appMay is what core/app may use of calls: it hands the real clock, chance and
 // environment to the rooms.
@@ -140,6 +157,22 @@ func TestRulesBite(t *testing.T) {
 		{"core/web/a.go", `import "github.com/sallyport/sallyport/core/app"`, "core/web must not import core/app"},
 		{"core/a.go", `import "github.com/google/uuid"`, "core must not import"},
 		{"core/a.go", `import "github.com/sallyport/sallyport/core/wire"`, "core must not import core/wire"},
+		{"plugins/abi/a.go", `import "github.com/sallyport/sallyport/core"`, "plugins/abi must not import core"},
+		{"plugins/rewrite/a.go", `import "github.com/sallyport/sallyport/plugins/abi"`, ""},
+		{"plugins/rewrite/a.go", `import "golang.org/x/sys/unix"`, "standard library only"},
+		{"plugins/rewrite/a.go", `import "github.com/sallyport/sallyport/core/wire"`, "plugins/rewrite must not import core/wire"},
+		{"plugins/rewrite/a.go", `import "github.com/tetratelabs/wazero"`, "stands only in plugins/sandbox"},
+		{"plugins/rewrite/a_test.go", `import "github.com/tetratelabs/wazero"`, ""},
+		{"plugins/sandbox/a.go", `import "github.com/sallyport/sallyport/plugins/rewrite"`, ""},
+		{"plugins/sandbox/a.go", `import "github.com/sallyport/sallyport/plugins/manifest"`, "plugins/sandbox must not import plugins/manifest"},
+		{"plugins/sandbox/a.go", `import "github.com/sallyport/sallyport/plugins/guests"`, "plugins/sandbox must not import plugins/guests"},
+		{"plugins/sandbox/a_test.go", `import "github.com/sallyport/sallyport/plugins/guests"`, ""},
+		{"core/app/a.go", `import "github.com/sallyport/sallyport/plugins/guests"`, "core/app must not import plugins/guests"},
+		{"core/app/a.go", `import "github.com/sallyport/sallyport/plugins/sandbox"`, ""},
+		{"core/gateway/a.go", `import "github.com/sallyport/sallyport/plugins/sandbox"`, "core/gateway must not import plugins/sandbox"},
+		{"plugins/sandbox/a.go", `import "oras.land/oras-go/v2"`, "stands only in plugins/registry"},
+		{"plugins/trust/a.go", `import "github.com/opencontainers/go-digest"`, "stands only in plugins/registry"},
+		{"plugins/manifest/a.go", `import "go.yaml.in/yaml/v4"`, ""},
 		{"core/newroom/a.go", `import "fmt"`, "core/newroom is in no room"},
 		{"main.go", `import "github.com/sallyport/sallyport/core/web"`, "main must not import core/web"},
 		{"core/mcp/a.go", `import "github.com/gofiber/fiber/v2"`, "stands only in core/web, core/bench"},
@@ -378,11 +411,13 @@ func (f source) imports() []string {
 		inside, ours := strings.CutPrefix(target, module+"/")
 		switch {
 		case ours:
-			if there, ok := roomOf(inside); !ok || !here.mayImport(there.folder) {
+			there, ok := roomOf(inside)
+			prop := f.test() && slices.Contains(props, there.folder)
+			if !ok || !prop && !here.mayImport(there.folder) {
 				wrong = append(wrong, f.at(spec, "%s must not import %s: %s", title(here.folder), inside, here.why))
 			}
-		case here.folder == "core" && strings.Contains(strings.SplitN(target, "/", 2)[0], ".") && !f.test():
-			wrong = append(wrong, f.at(spec, "core must not import %s: it holds nouns and contracts, standard library only", target))
+		case slices.Contains(alone, here.folder) && strings.Contains(strings.SplitN(target, "/", 2)[0], ".") && !f.test():
+			wrong = append(wrong, f.at(spec, "%s must not import %s: standard library only; %s", here.folder, target, here.why))
 		}
 		for _, lib := range libraries {
 			under := target == strings.TrimSuffix(lib.prefix, "/") || strings.HasPrefix(target, strings.TrimSuffix(lib.prefix, "/")+"/")
@@ -395,11 +430,12 @@ func (f source) imports() []string {
 }
 
 func (r room) mayImport(other string) bool {
-	if other == r.folder || r.folder != "core" && (other == "core" || other == "core/wire") && r.folder != "" {
+	nouns := other == "core" || other == "core/wire"
+	if other == r.folder || nouns && r.folder != "" && !slices.Contains(alone, r.folder) {
 		return true
 	}
 	if slices.Contains(r.may, "*") {
-		return other != ""
+		return other != "" && !slices.Contains(props, other)
 	}
 	return slices.Contains(r.may, other)
 }
