@@ -4,8 +4,8 @@
 # What is left out counts as skipped, and a skip fails the run when CI=true.
 #
 # The suites: check (.ci/check.sh); the Go tests, with the race detector where there is a C
-# compiler, one suite a room; and core/interop: clients and conformance suites that nobody
-# here wrote, against the real binary.
+# compiler, one suite a room; sdk/go, a module of its own; and core/interop: clients and
+# conformance suites that nobody here wrote, against the real binary.
 set -uo pipefail
 cd "$(dirname "$0")/.."
 results=${SALLYPORT_RESULTS:-}
@@ -87,6 +87,13 @@ if ((${#race[@]})); then
   mapfile -t measured < <(git grep --untracked -l '^//go:build !race' -- '*_test.go' | xargs -r -n 1 dirname | sort -u)
   ((${#measured[@]})) && timed tests "go test" -mark " (measured)" -- -timeout 25m "${measured[@]/#/./}"
 fi
+# The SDK is a module of its own.
+sdk() {
+  (cd sdk/go && go vet ./... </dev/null && go mod tidy -diff) || { printf 'sdk/go: go vet, go mod tidy\t0\t1\t0\n' >>"$results"; say "sdk/go: FAILED go vet or go mod tidy"; }
+  tests sdk/go -module github.com/sallyport/sallyport -- -C sdk/go "${race[@]}" -timeout 10m ./...
+}
+timed sdk
+
 timed tests core/interop -split core/interop -- -count=1 -timeout 25m ./core/interop
 
 awk -F'\t' -v ci="${CI:-}" '
