@@ -51,7 +51,7 @@ func AppendIn(dst []byte, meta []Pair, payload []byte) []byte {
 // the payload to the guest's memory itself and so saves one copy.
 func AppendHead(dst []byte, meta []Pair) []byte {
 	meta = bounded(meta)
-	dst = binary.LittleEndian.AppendUint32(dst, uint32(len(meta))) //nolint:gosec // at most MaxPairs
+	dst = binary.LittleEndian.AppendUint32(dst, uint32(len(meta))) // at most MaxPairs
 	for _, p := range meta {
 		dst = appendText(dst, p.Key)
 		dst = appendText(dst, p.Value)
@@ -140,7 +140,7 @@ func textAt(frame []byte, at int) (int, bool) {
 		return 0, false
 	}
 	size := binary.LittleEndian.Uint32(frame[at:])
-	return int(size), uint64(size) <= uint64(left) //nolint:gosec // left is not negative
+	return int(size), uint64(size) <= uint64(left) // left is not negative
 }
 
 // cut returns the proven text at offset at of the frame, as a part of its copy
@@ -155,7 +155,7 @@ func appendText(dst []byte, s string) []byte {
 	if uint64(len(s)) > math.MaxUint32 {
 		s = "" // cannot be: the host bounds every text by megabytes
 	}
-	dst = binary.LittleEndian.AppendUint32(dst, uint32(len(s))) //nolint:gosec // checked above
+	dst = binary.LittleEndian.AppendUint32(dst, uint32(len(s))) // checked above
 	return append(dst, s...)
 }
 

@@ -76,7 +76,7 @@ var Imports = [...]Import{
 
 // FindImport returns the host function of that name.
 func FindImport(name string) (Import, bool) {
-	for _, i := range Imports {
+	for _, i := range &Imports {
 		if i.Name == name {
 			return i, true
 		}
