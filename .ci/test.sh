@@ -63,7 +63,7 @@ timed bash .ci/check.sh
 tally=$PWD/bin/tools/tally
 go build -o "$tally" ./.ci/tally || exit 1
 
-# tests NAME TALLY-ARGUMENT… -- GO-TEST-ARGUMENT…; a stage that came to no counts has failed.
+# tests NAME TALLY-ARGUMENT… -- GO-TEST-ARGUMENT…, in the module that $at names; a stage that came to no counts has failed.
 tests() {
   local name=$1 how=() before
   shift
@@ -71,7 +71,7 @@ tests() {
   shift
   before=$(wc -l <"$results")
   say "$name"
-  go test -json "$@" </dev/null 2>&1 | "$tally" -out "$results" "${how[@]}"
+  go test ${at:+-C "$at"} -json "$@" </dev/null 2>&1 | "$tally" -out "$results" "${how[@]}"
   [ "$(wc -l <"$results")" -gt "$before" ] || printf '%s\t0\t1\t0\n' "$name" >>"$results"
 }
 
@@ -90,7 +90,7 @@ fi
 # The SDK is a module of its own.
 sdk() {
   (cd sdk/go && go vet ./... </dev/null && go mod tidy -diff) || { printf 'sdk/go: go vet, go mod tidy\t0\t1\t0\n' >>"$results"; say "sdk/go: FAILED go vet or go mod tidy"; }
-  tests sdk/go -module github.com/sallyport/sallyport -- -C sdk/go "${race[@]}" -timeout 10m ./...
+  at=sdk/go tests sdk/go -- "${race[@]}" -timeout 10m ./...
 }
 timed sdk
 
