@@ -116,7 +116,7 @@ func (f *pen) write(c *cursor, in *instruction, plan plan, fueled bool) {
 		w.labels = append(w.labels, label{op: opLoop})
 		if fueled {
 			f.flush(c.at)
-			_ = 0
+			f.count()
 			f.cost = 0
 		}
 	case opElse:
