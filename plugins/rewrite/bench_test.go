@@ -69,3 +69,28 @@ func BenchmarkCost(b *testing.B) {
 		}
 	}
 }
+
+// BenchmarkCostTight does the same with code as LLVM writes it.
+func BenchmarkCostTight(b *testing.B) {
+	programs := map[string][]byte{
+		"loop of 100000": function("i", "i", 1, 0x03, 0x40, 0x20, 1, 0x41, 31, 0x6c, 0x20, 0, 0x6a, 0x21, 1, 0x20, 0, 0x41, 1, 0x6b, 0x22, 0, 0x0d, 0, 0x0b, 0x20, 1),
+		"fib of 20":      function("i", "i", 0, 0x20, 0, 0x41, 2, 0x48, 0x04, 0x7f, 0x20, 0, 0x05, 0x20, 0, 0x41, 1, 0x6b, 0x10, 0, 0x20, 0, 0x41, 2, 0x6b, 0x10, 0, 0x6a, 0x0b),
+	}
+	for name, arg := range map[string]uint64{"loop of 100000": 100_000, "fib of 20": 20} {
+		for _, variant := range []struct {
+			name string
+			o    Options
+		}{{"plain", Options{}}, {"fuel", Options{Fuel: true}}, {"depth", Options{Depth: true}}, {"both", all}} {
+			f := start(b, instrument(b, programs[name], variant.o), 0).ExportedFunction("f")
+			stack := make([]uint64, 1)
+			b.Run(name+"/"+variant.name, func(b *testing.B) {
+				for b.Loop() {
+					stack[0] = arg
+					if err := f.CallWithStack(context.Background(), stack); err != nil {
+						b.Fatal(err)
+					}
+				}
+			})
+		}
+	}
+}

@@ -50,7 +50,7 @@ func (s *scan) body(c *cursor, b *body, sig Signature) {
 	for n := c.count("groups of locals", 2, p.limits.Locals); n > 0 && c.err == nil; n-- {
 		count := c.u32()
 		valueType(c)
-		if uint64(count)+uint64(b.locals) > uint64(p.limits.Locals) { //nolint:gosec // neither is negative
+		if uint64(count)+uint64(b.locals) > uint64(p.limits.Locals) {
 			c.refuse(fixLimit, "more than %d locals", p.limits.Locals)
 			return
 		}
@@ -142,7 +142,7 @@ func (s *scan) instruction() {
 		s.height--
 		s.call(p.types[in.a])
 	case opLocalGet, opLocalSet, opLocalTee:
-		if uint64(in.a) >= uint64(b.locals) { //nolint:gosec // not negative
+		if uint64(in.a) >= uint64(b.locals) {
 			c.refuse("", "local %d is not there", in.a)
 			return
 		}
@@ -180,6 +180,7 @@ func (s *scan) extended() {
 		s.block(4)
 	case subTableInit, subTableCopy, subTableGrow, subTableFill:
 		s.b.bulk, s.p.changesTables = true, true
+		s.p.growsTables = s.p.growsTables || s.in.sub == subTableGrow
 		s.block(4)
 	case subDataDrop, subElemDrop:
 		s.p.dropsSegments = true

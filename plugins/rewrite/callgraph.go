@@ -122,7 +122,7 @@ func (p *parsed) graph() *graph {
 		edges := make([]uint32, 0, len(b.callees)+len(b.indirect))
 		for _, f := range b.callees {
 			if int(f) >= p.importedFunctions {
-				edges = append(edges, f-uint32(p.importedFunctions)) //nolint:gosec // at most Limits.Imports
+				edges = append(edges, f-uint32(p.importedFunctions))
 			}
 		}
 		for _, t := range b.indirect {
@@ -136,7 +136,7 @@ func (p *parsed) graph() *graph {
 			continue
 		}
 		if n, ok := g.targets[g.typeOf[p.functions[f]]]; ok {
-			g.edges[n] = append(g.edges[n], uint32(f-p.importedFunctions)) //nolint:gosec // at most Limits.Functions
+			g.edges[n] = append(g.edges[n], uint32(f-p.importedFunctions))
 		}
 	}
 	g.components()
@@ -160,7 +160,7 @@ func (g *graph) canonical() {
 		}
 		n, ok := first[string(key)]
 		if !ok {
-			n = uint32(i) //nolint:gosec // at most Limits.Types
+			n = uint32(i)
 			first[string(key)] = n
 		}
 		g.typeOf[i] = n
@@ -171,7 +171,7 @@ func (g *graph) canonical() {
 func (g *graph) node(t uint32) uint32 {
 	n, ok := g.targets[t]
 	if !ok {
-		n = uint32(len(g.edges)) //nolint:gosec // functions and types are bounded
+		n = uint32(len(g.edges))
 		g.targets[t] = n
 		g.edges = append(g.edges, nil)
 	}
@@ -204,7 +204,7 @@ func (g *graph) components() {
 		if index[root] != 0 {
 			continue
 		}
-		enter(uint32(root)) //nolint:gosec // functions and types are bounded
+		enter(uint32(root))
 		for len(open) > 0 {
 			top := &open[len(open)-1]
 			v := top.node
@@ -226,7 +226,7 @@ func (g *graph) components() {
 			if low[v] != index[v] {
 				continue
 			}
-			component := uint32(len(g.cyclic)) //nolint:gosec // at most n
+			component := uint32(len(g.cyclic))
 			size := 0
 			for {
 				w := stack[len(stack)-1]

@@ -102,11 +102,11 @@ func (c *cursor) signed(bits int) int64 {
 // count reads the length of a vector whose entries have at least size bytes.
 func (c *cursor) count(what string, size, limit int) int {
 	n := c.u32()
-	if uint64(n)*uint64(size) > uint64(c.left()) { //nolint:gosec // neither is negative
+	if uint64(n)*uint64(size) > uint64(c.left()) {
 		c.refuse("", "%d %s do not fit into the bytes that are there", n, what)
 		return 0
 	}
-	if uint64(n) > uint64(limit) { //nolint:gosec // a limit is not negative
+	if uint64(n) > uint64(limit) {
 		c.refuse(fixLimit, "%d %s, the limit is %d", n, what, limit)
 		return 0
 	}
@@ -115,7 +115,7 @@ func (c *cursor) count(what string, size, limit int) int {
 
 func (c *cursor) name(limit int) string {
 	n := c.u32()
-	if uint64(n) > uint64(limit) { //nolint:gosec // a limit is not negative
+	if uint64(n) > uint64(limit) {
 		c.refuse(fixLimit, "a name of %d bytes, the limit is %d", n, limit)
 		return ""
 	}
@@ -130,7 +130,7 @@ func (c *cursor) name(limit int) string {
 func appendU32(dst []byte, v uint32) []byte { return binary.AppendUvarint(dst, uint64(v)) }
 
 func appendName(dst []byte, s string) []byte {
-	dst = appendU32(dst, uint32(len(s))) //nolint:gosec // names are bounded by Limits.Name
+	dst = appendU32(dst, uint32(len(s)))
 	return append(dst, s...)
 }
 

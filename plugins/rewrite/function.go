@@ -34,7 +34,7 @@ func (w *writer) function(dst []byte, i int) []byte {
 	extra := uint32(0)
 	next := func() uint32 {
 		extra++
-		return uint32(b.locals) + extra - 1 //nolint:gosec // at most Limits.Locals
+		return uint32(b.locals) + extra - 1
 	}
 	if fueled || plan.stack > 0 {
 		f.temp = next()
@@ -144,7 +144,7 @@ func (f *pen) write(c *cursor, in *instruction, plan plan, fueled bool) {
 	case opReturn:
 		if plan.stack > 0 {
 			f.flush(in.at)
-			f.indexed(opBr, uint32(len(w.labels)-1)) //nolint:gosec // at most Limits.Nesting
+			f.indexed(opBr, uint32(len(w.labels)-1))
 			f.done = c.at
 		}
 		f.live = false
@@ -242,7 +242,7 @@ func (f *pen) count() {
 // bulk takes fuel by the length on top of the stack: one unit for 64 bytes of
 // memory or 8 entries of a table.
 func (f *pen) bulk(in *instruction) {
-	shift := 0
+	var shift int
 	switch in.sub {
 	case subMemoryInit, subMemoryCopy, subMemoryFill:
 		shift = 6

@@ -2,6 +2,7 @@ package rewrite
 
 import (
 	"fmt"
+	"math"
 	"slices"
 )
 
@@ -48,19 +49,18 @@ func Instrument(wasm []byte, o Options) ([]byte, error) {
 
 // writer writes the module anew, section by section.
 type writer struct {
-	p       *parsed
-	o       Options
-	out     []byte
-	plans   []plan
-	types   [][]byte       // types that are added, encoded
-	added   map[string]int // encoded type → index
-	fuel    uint32         // global
-	stack   uint32         // global
-	yield   uint32         // function
-	labels  []label
-	section []byte
-	one     []byte
-	in      instruction
+	p      *parsed
+	o      Options
+	out    []byte
+	plans  []plan
+	types  [][]byte       // types that are added, encoded
+	added  map[string]int // encoded type → index
+	fuel   uint32         // global
+	stack  uint32         // global
+	yield  uint32         // function
+	labels []label
+	one    []byte
+	in     instruction
 }
 
 // module writes all sections. Code comes first, since it asks for types.
@@ -75,19 +75,19 @@ func (w *writer) module() {
 	for i, t := range slices.Backward(p.types) {
 		w.added[string(encodeType(t))] = i
 	}
-	w.fuel = uint32(len(p.globals)) //nolint:gosec // at most Limits.Globals
+	w.fuel = uint32(len(p.globals))
 	w.stack = w.fuel
 	if w.o.Fuel {
 		w.stack++
 	}
-	w.yield = uint32(p.importedFunctions) //nolint:gosec // at most Limits.Imports
+	w.yield = uint32(p.importedFunctions)
 	code := w.code()
 
 	w.out = append(w.out, "\x00asm\x01\x00\x00\x00"...)
 	w.typeSection()
 	w.importSection()
 	w.copy(secFunction)
-	w.copy(secTable)
+	w.tableSection()
 	w.copy(secMemory)
 	w.globalSection()
 	w.exportSection()
@@ -113,7 +113,7 @@ func (w *writer) shift(f uint32) uint32 {
 
 func (w *writer) emit(id byte, content []byte) {
 	w.out = append(w.out, id)
-	w.out = appendU32(w.out, uint32(len(content))) //nolint:gosec // the input is bounded by Limits.Module
+	w.out = appendU32(w.out, uint32(len(content)))
 	w.out = append(w.out, content...)
 }
 
@@ -150,7 +150,7 @@ func (w *writer) vector(id byte, entries ...[]byte) []byte {
 	if s.to > 0 {
 		n = c.u32()
 	}
-	content := appendU32(nil, n+uint32(len(entries))) //nolint:gosec // few
+	content := appendU32(nil, n+uint32(len(entries)))
 	content = append(content, w.p.wasm[c.at:c.end]...)
 	for _, e := range entries {
 		content = append(content, e...)
@@ -161,7 +161,7 @@ func (w *writer) vector(id byte, entries ...[]byte) []byte {
 func encodeType(t Signature) []byte {
 	b := []byte{0x60}
 	for _, types := range [][]Type{t.Params, t.Results} {
-		b = appendU32(b, uint32(len(types))) //nolint:gosec // at most Limits.Params
+		b = appendU32(b, uint32(len(types)))
 		for _, v := range types {
 			b = append(b, byte(v))
 		}
@@ -198,8 +198,29 @@ func (w *writer) importSection() {
 	entry := appendName(nil, yieldModule)
 	entry = appendName(entry, yieldName)
 	entry = append(entry, byte(Function))
-	entry = appendU32(entry, uint32(w.typeIndex(Signature{}))) //nolint:gosec // at most Limits.Types
+	entry = appendU32(entry, uint32(w.typeIndex(Signature{})))
 	w.emit(secImport, w.vector(secImport, entry))
+}
+
+// tableSection bounds what table.grow may reach: tables are memory of the host
+// that no limit of pages counts. A table.grow past it fails, as it always may.
+func (w *writer) tableSection() {
+	p := w.p
+	if !p.growsTables || p.sections[secTable].to == 0 {
+		w.copy(secTable)
+		return
+	}
+	own := p.tables[p.importedTables:]
+	content := appendU32(nil, uint32(len(own)))
+	for _, t := range own {
+		high := max(t.low, uint32(min(p.limits.Table, math.MaxUint32)))
+		if t.hasHigh {
+			high = min(high, t.high)
+		}
+		content = append(content, byte(t.typ), 1)
+		content = appendU32(appendU32(content, t.low), high)
+	}
+	w.emit(secTable, content)
 }
 
 func (w *writer) globalSection() {
@@ -226,7 +247,7 @@ func (w *writer) shiftGlobals(entries [][]byte) []byte {
 	s := w.p.sections[secGlobal]
 	c := &cursor{b: w.p.wasm, at: s.from, end: s.to}
 	n := c.u32()
-	content := appendU32(nil, n+uint32(len(entries))) //nolint:gosec // few
+	content := appendU32(nil, n+uint32(len(entries)))
 	done := c.at
 	for range n {
 		globalType(c)
@@ -267,12 +288,12 @@ func (w *writer) exportSection() {
 	if w.o.Globals {
 		for i, g := range w.p.globals {
 			if g.mutable && i >= w.p.importedGlobals {
-				add(fmt.Sprintf("%s%d", GlobalPrefix, i), Global, uint32(i)) //nolint:gosec // at most Limits.Globals
+				add(fmt.Sprintf("%s%d", GlobalPrefix, i), Global, uint32(i))
 			}
 		}
 	}
 	if n > 0 {
-		w.emit(secExport, append(appendU32(nil, uint32(n)), content...)) //nolint:gosec // bounded by exports and globals
+		w.emit(secExport, append(appendU32(nil, uint32(n)), content...))
 	}
 }
 
@@ -281,10 +302,10 @@ func (w *writer) code() []byte {
 	p := w.p
 	s := p.sections[secCode]
 	out := make([]byte, 0, (s.to-s.from)+(s.to-s.from)/4)
-	out = appendU32(out, uint32(len(p.bodies))) //nolint:gosec // at most Limits.Functions
+	out = appendU32(out, uint32(len(p.bodies)))
 	for i := range p.bodies {
 		w.one = w.function(w.one[:0], i)
-		out = appendU32(out, uint32(len(w.one))) //nolint:gosec // the input is bounded by Limits.Module
+		out = appendU32(out, uint32(len(w.one)))
 		out = append(out, w.one...)
 	}
 	return out

@@ -24,8 +24,8 @@ func same(t *testing.T, wasm []byte, export string, args ...uint64) {
 		if (err == nil) != (err2 == nil) || !slices.Equal(want, got) {
 			t.Errorf("%s(%d): %v %v, instrumented %v %v", export, arg, want, err, got, err2)
 		}
-		if err2 == nil && int32(ours.stack.Get()) != DefaultStack { //nolint:gosec // an i32
-			t.Errorf("%s(%d): %d bytes of stack were not given back", export, arg, DefaultStack-int32(ours.stack.Get())) //nolint:gosec // an i32
+		if err2 == nil && int32(ours.stack.Get()) != DefaultStack {
+			t.Errorf("%s(%d): %d bytes of stack were not given back", export, arg, DefaultStack-int32(ours.stack.Get()))
 		}
 	}
 }
@@ -153,73 +153,6 @@ func TestTheLeashIsOutOfReach(t *testing.T) {
 	}
 }
 
-// spinners never end by themselves.
-func spinners() map[string][]byte {
-	tree := func(n int) []byte { // function i calls i+1 twice: 2^n calls, no loop, no cycle
-		var functions, code [][]byte
-		for i := range n {
-			functions = append(functions, []byte{0})
-			code = append(code, fn(0, cat([]byte{0x10}, appendU32(nil, uint32(i+1)), []byte{0x10}, appendU32(nil, uint32(i+1)))...))
-		}
-		functions, code = append(functions, []byte{0}), append(code, fn(0))
-		return module(sec(1, sig("", "")), sec(3, functions...), sec(7, exp("f", Function, 0)), sec(10, code...))
-	}
-	return map[string][]byte{
-		"loop":                     function("", "", 0, 0x03, 0x40, 0x0c, 0, 0x0b),
-		"loop by br_if":            function("", "", 0, 0x03, 0x40, 0x41, 1, 0x0d, 0, 0x0b),
-		"loop by br_table":         function("", "", 0, 0x03, 0x40, 0x41, 7, 0x0e, 1, 0, 0, 0x0b, 0x00),
-		"loop with a parameter":    module(sec(1, sig("", ""), sig("i", "")), sec(3, []byte{0}), sec(7, exp("f", Function, 0)), sec(10, fn(0, 0x41, 1, 0x03, 1, 0x0c, 0, 0x0b))),
-		"loops of one turn":        function("", "", 0, 0x03, 0x40, 0x03, 0x40, 0x03, 0x40, 0x0b, 0x0b, 0x0c, 0, 0x0b),
-		"tree of calls":            tree(60),
-		"tree of calls, wide":      module(sec(1, sig("", "")), sec(3, []byte{0}, []byte{0}, []byte{0}, []byte{0}, []byte{0}), sec(7, exp("f", Function, 0)), sec(10, fn(0, rep(30_000, 0x10, 1)...), fn(0, rep(30_000, 0x10, 2)...), fn(0, rep(30_000, 0x10, 3)...), fn(0, rep(30_000, 0x10, 4)...), fn(0))),
-		"fibonacci of 90":          module(sec(1, sig("i", "i"), sig("", "")), sec(3, []byte{0}, []byte{1}), sec(7, exp("f", Function, 1)), sec(10, fn(0, 0x20, 0, 0x41, 2, 0x48, 0x04, 0x7f, 0x20, 0, 0x05, 0x20, 0, 0x41, 1, 0x6b, 0x10, 0, 0x20, 0, 0x41, 2, 0x6b, 0x10, 0, 0x6a, 0x0b), fn(0, 0x41, 0xda, 0, 0x10, 0, 0x1a))),
-		"tree through a table":     module(sec(1, sig("i", ""), sig("", "")), sec(3, []byte{0}, []byte{1}), sec(4, []byte{0x70, 0, 1}), sec(7, exp("f", Function, 1)), sec(9, []byte{0, 0x41, 0, 0x0b, 1, 0}), sec(10, fn(0, 0x20, 0, 0x45, 0x04, 0x40, 0x0f, 0x0b, 0x20, 0, 0x41, 1, 0x6b, 0x41, 0, 0x11, 0, 0, 0x20, 0, 0x41, 1, 0x6b, 0x41, 0, 0x11, 0, 0), fn(0, 0x41, 0xda, 0, 0x10, 0))),
-		"loop around a heavy leaf": module(sec(1, sig("", "")), sec(3, []byte{0}, []byte{0}), sec(7, exp("f", Function, 0)), sec(10, fn(0, 0x03, 0x40, 0x10, 1, 0x0c, 0, 0x0b), fn(0, rep(10_000, 0x42, 9, 0x42, 7, 0x81, 0x1a)...))),
-		"loop around large fills":  module(sec(1, sig("", "")), sec(3, []byte{0}), sec(5, []byte{0, 0x80, 4}), sec(7, exp("f", Function, 0)), sec(10, fn(0, 0x03, 0x40, 0x41, 0, 0x41, 0, 0x41, 0x80, 0x80, 0x80, 0x10, 0xfc, 11, 0, 0x0c, 0, 0x0b))),
-		"loop around large copies": module(sec(1, sig("", "")), sec(3, []byte{0}), sec(5, []byte{0, 0x80, 4}), sec(7, exp("f", Function, 0)), sec(10, fn(0, 0x03, 0x40, 0x41, 0, 0x41, 1, 0x41, 0xff, 0xff, 0xff, 0x0f, 0xfc, 10, 0, 0, 0x0c, 0, 0x0b))),
-		"straight fills":           module(sec(1, sig("", "")), sec(3, []byte{0}), sec(5, []byte{0, 0x80, 4}), sec(7, exp("f", Function, 0)), sec(10, fn(0, rep(2000, 0x41, 0, 0x41, 0, 0x41, 0x80, 0x80, 0x80, 0x10, 0xfc, 11, 0)...))),
-		"at start":                 module(sec(1, sig("", "")), sec(3, []byte{0}), sec(7, exp("f", Function, 0)), raw(8, []byte{0}), sec(10, fn(0, 0x03, 0x40, 0x0c, 0, 0x0b))),
-	}
-}
-
-// Whatever a guest does, the time between two yields is short, so that a host
-// which asks for the end at a yield gets it, and Go's collector runs.
-func TestNothingRunsOn(t *testing.T) {
-	for name, wasm := range spinners() {
-		t.Run(name, func(t *testing.T) {
-			if _, err := Inspect(wasm, Default); err != nil {
-				t.Fatal(err)
-			}
-			out, err := Instrument(wasm, all)
-			if err != nil {
-				t.Fatal(err)
-			}
-			const yields = 300
-			collected := make(chan time.Duration, 1)
-			begin := time.Now()
-			go func() {
-				time.Sleep(time.Millisecond)
-				runtime.GC()
-				collected <- time.Since(begin)
-			}()
-			r, err := tryStart(out, yields)
-			if err == nil {
-				t.Cleanup(func() { r.runtime.Close(context.Background()) })
-				begin = time.Now()
-				_, err = r.call("f")
-			}
-			took := time.Since(begin)
-			if !errors.Is(err, errStop) {
-				t.Fatalf("it ended with %v after %v", err, took)
-			}
-			if each := took / yields; each > 20*time.Millisecond {
-				t.Errorf("%v between two yields", each)
-			}
-			<-collected
-		})
-	}
-}
-
 // The test of the test: the same programs without fuel do not yield.
 func TestWithoutFuelTheyRunOn(t *testing.T) {
 	wasm := instrument(t, function("i", "i", 0, 0x03, 0x40, 0x20, 0, 0x41, 1, 0x6b, 0x22, 0, 0x0d, 0, 0x0b, 0x20, 0), Options{Depth: true, Globals: true})
@@ -264,7 +197,7 @@ func TestRecursionIsBounded(t *testing.T) {
 			if err == nil || !strings.Contains(err.Error(), "unreachable") {
 				t.Fatalf("it ended with %v", err)
 			}
-			if left := int32(r.stack.Get()); left >= 0 { //nolint:gosec // an i32
+			if left := int32(r.stack.Get()); left >= 0 {
 				t.Errorf("%d bytes of stack are left: the counter does not tell why", left)
 			}
 			// wazero doubles the stack and copies it: all of that is counted here.
@@ -284,10 +217,10 @@ func TestChainIsBounded(t *testing.T) {
 		functions, code := [][]byte{{0}}, [][]byte{fn(0, 0x20, 0)}
 		for i := range n {
 			functions = append(functions, []byte{0})
-			code = append(code, fn(0, cat(rep(900, 0x20, 0, 0x10, 0), []byte{0x20, 0, 0x10}, appendU32(nil, uint32(i)), rep(900, 0x6a))...)) //nolint:gosec // small
+			code = append(code, fn(0, cat(rep(900, 0x20, 0, 0x10, 0), []byte{0x20, 0, 0x10}, appendU32(nil, uint32(i)), rep(900, 0x6a))...))
 		}
 		last := exp("f", Function, 0)
-		return module(sec(1, sig("i", "i")), sec(3, functions...), sec(7, append(last[:len(last)-1], appendU32(nil, uint32(n))...)), sec(10, code...)) //nolint:gosec // small
+		return module(sec(1, sig("i", "i")), sec(3, functions...), sec(7, append(last[:len(last)-1], appendU32(nil, uint32(n))...)), sec(10, code...))
 	}
 	o := all
 	o.MaxStack = 1 << 20
@@ -308,7 +241,7 @@ func TestRecursionOfOrdinaryDepthRuns(t *testing.T) {
 	if got := r.text(t, "tool", nested); got != nested {
 		t.Errorf("nested JSON became %.80s", got)
 	}
-	if left := int32(r.stack.Get()); left != DefaultStack { //nolint:gosec // an i32
+	if left := int32(r.stack.Get()); left != DefaultStack {
 		t.Errorf("%d bytes of stack were not given back", DefaultStack-left)
 	}
 }

@@ -1,9 +1,19 @@
 package rewrite
 
-// Limits bounds what is read, before anything is compiled. The compiler's time
-// grows faster than its input: 50,000 blocks in each other, 146 KB, take 54 s.
-// Each limit stands far above what the compilers of Go, Rust, C, Zig and
-// AssemblyScript write. A field that is zero takes the value of Default.
+// Limits bounds what is read, before anything is compiled. A field that is zero
+// takes the value of Default.
+//
+// The compiler (wazero 1.12) takes time that grows faster than its input: with
+// the square of the blocks of a function, worst of loops in each other (8,000 of
+// them, 56 KB, take 11 s), and with the values that live across blocks (900 locals
+// and 2,000 loops, 35 KB, take 6 s). Merges and Joins count just that, so that one
+// function takes less than a second at the limits, whatever it looks like.
+//
+// Ordinary guests stay far below. The largest that were measured: Go 1.26 with
+// net/http, go/parser, html/template and image/png (16.6 MB, 9,915 functions) has
+// bodies of 50 KB, 549 blocks in each other (Go opens one for each place to resume
+// at), 8,900 merges, 34,000 joins in a function and 4.2 million in all; C by zig
+// has 813 locals and 109,000 joins; nobody has more than 3 loops in each other.
 type Limits struct {
 	Module    int // bytes of the file
 	Sections  int // custom sections

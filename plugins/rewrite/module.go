@@ -115,7 +115,7 @@ type Module struct {
 	MinPages  uint32 // of 64 KiB
 	MaxPages  uint32 // 0 without HasMax = the module names no maximum
 	HasMax    bool
-	Functions int    // defined ones
+	Functions int // defined ones
 	Largest   Largest
 
 	// Beyond is the state beside memory and globals that the program may change:
@@ -165,7 +165,7 @@ func Inspect(wasm []byte, l Limits) (*Module, error) {
 	}
 	for i, g := range p.globals {
 		if g.mutable && i >= p.importedGlobals {
-			m.Mutables = append(m.Mutables, Mutable{Index: uint32(i), Type: g.typ, Name: fmt.Sprintf("%s%d", GlobalPrefix, i)}) //nolint:gosec // at most Limits.Globals
+			m.Mutables = append(m.Mutables, Mutable{Index: uint32(i), Type: g.typ, Name: fmt.Sprintf("%s%d", GlobalPrefix, i)})
 		}
 	}
 	if p.changesTables {

@@ -456,7 +456,7 @@ func compare(wasm []byte, o Options, args ...uint64) (ran bool, difference error
 		if !bytes.Equal(a, b) {
 			return ran, fmt.Errorf("f(%d): memories differ", arg)
 		}
-		if err == nil && o.Depth && int32(ours.stack.Get()) != DefaultStack { //nolint:gosec // an i32
+		if err == nil && o.Depth && int32(ours.stack.Get()) != DefaultStack {
 			return ran, fmt.Errorf("f(%d): %d bytes of stack are left", arg, ours.stack.Get())
 		}
 		if err != nil {

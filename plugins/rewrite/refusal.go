@@ -4,7 +4,7 @@ import "fmt"
 
 // Refusal says why a module is not taken. It is the only type of error of this
 // package.
-type Refusal struct {
+type Refusal struct { //nolint:errname // RefusalError would say it twice
 	Offset  int    // bytes before the place in the file; -1 = the file as a whole
 	Where   string // "code section, function 12", may be empty
 	Message string // what is wrong

@@ -29,7 +29,7 @@ func WithCustomSection(wasm []byte, name string, body []byte) []byte {
 	}
 	out = append(out, wasm[done:]...)
 	out = append(out, secCustom)
-	out = appendU32(out, uint32(len(content))) //nolint:gosec // a section past 4 GiB is no section
+	out = appendU32(out, uint32(len(content)))
 	return append(out, content...)
 }
 
@@ -94,7 +94,7 @@ func (w *writer) nameSection() {
 				return
 			}
 			content = append(content, namesModule)
-			content = appendU32(content, uint32(size)) //nolint:gosec // read from a u32
+			content = appendU32(content, uint32(size))
 			content = append(content, w.p.wasm[from:c.at]...)
 		case namesFunctions:
 			names, ok := w.functionNames(part)
@@ -102,7 +102,7 @@ func (w *writer) nameSection() {
 				return
 			}
 			content = append(content, namesFunctions)
-			content = appendU32(content, uint32(len(names))) //nolint:gosec // the input is bounded by Limits.Module
+			content = appendU32(content, uint32(len(names)))
 			content = append(content, names...)
 		}
 	}
@@ -111,7 +111,7 @@ func (w *writer) nameSection() {
 
 func (w *writer) functionNames(c *cursor) ([]byte, bool) {
 	n := c.count("names of functions", 2, len(w.p.functions))
-	out := appendU32(make([]byte, 0, c.left()+n), uint32(n)) //nolint:gosec // at most Limits.Functions
+	out := appendU32(make([]byte, 0, c.left()+n), uint32(n))
 	next := uint32(0)
 	for range n {
 		f := c.u32()
