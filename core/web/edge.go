@@ -164,16 +164,21 @@ func (e *Edge) requestID() string {
 // 10.1.1).
 func (e *Edge) expect(rc *fasthttp.RequestCtx) int {
 	if rc.Request.Header.ContentLength() > e.limits.Body {
-		return fasthttp.StatusRequestEntityTooLarge
+		e.turnAway(rc, refuseBody)
+		return refuseBody.status
 	}
 	return fasthttp.StatusContinue
 }
 
 // misread answers a request that fasthttp could not read.
 func (e *Edge) misread(rc *fasthttp.RequestCtx, err error) {
-	defer e.contain("answer a request that is not HTTP")
+	e.turnAway(rc, misread(err))
+}
+
+// turnAway answers a request that was not read to its end, and reports it.
+func (e *Edge) turnAway(rc *fasthttp.RequestCtx, r *refusal) {
+	defer e.contain("turn a request away")
 	c := &call{edge: e, id: e.requestID(), begun: e.now()}
-	r := misread(err)
 	if conn, ok := rc.Conn().(*conn); ok {
 		c.conn = conn
 		conn.lingers.Store(r != refuseSlow)

@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -104,6 +105,19 @@ func (f *fakeObserver) last(t *testing.T, want int) core.RequestEvent {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.requests[len(f.requests)-1]
+}
+
+// reported tells whether an event with this status came after the first n.
+func (f *fakeObserver) reported(n, status int) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return slices.ContainsFunc(f.requests[n:], func(e core.RequestEvent) bool { return e.Status == status })
+}
+
+func (f *fakeObserver) count() int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return len(f.requests)
 }
 
 // safeBuffer is a log that may be read while it is written.
