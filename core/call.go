@@ -29,6 +29,12 @@ type Call struct {
 	Meta   json.RawMessage // params._meta as sent, nil when absent
 	Header HeaderSource    // the client's HTTP headers, for invokers whose document names them; may be nil
 
+	// Inside answers for the server that is called, on the Catalog of this call, so that
+	// what runs behind one tool can call another with the rights of Who. Depth counts
+	// how many calls this one is nested in; nil and 0 until a Handler sets them.
+	Inside Handler
+	Depth  int
+
 	// InputResponses and RequestState are what the client brought back for an
 	// earlier Result with InputRequests (MRTR, 2026-07-28). RequestState is the
 	// invoker's own state, already unsealed and verified.

@@ -7,6 +7,7 @@ import "encoding/json"
 // from it by the reader).
 type Config struct {
 	Connections []ConnectionConfig `json:"connections,omitempty"`
+	Plugins     []PluginConfig     `json:"plugins,omitempty"`
 	Servers     []ServerConfig     `json:"servers,omitempty"`
 	Sources     []Source           `json:"-"` // where positions come from, one per file
 }
@@ -81,21 +82,22 @@ type BreakerConfig struct {
 // ServerConfig is one MCP server as clients see it.
 type ServerConfig struct {
 	At           `json:"-"`
-	Name         string           `json:"name"`
-	Title        string           `json:"title,omitempty"`
-	Version      string           `json:"version,omitempty"`
-	Description  string           `json:"description,omitempty"`
-	Instructions string           `json:"instructions,omitempty"`
-	WebsiteURL   string           `json:"websiteUrl,omitempty"`
-	Icons        json.RawMessage  `json:"icons,omitempty"`
-	Prefix       *string          `json:"prefix,omitempty"` // absent = name
-	CORS         *CORSConfig      `json:"cors,omitempty"`
-	Cache        *CacheConfig     `json:"cache,omitempty"`
-	PageSize     int              `json:"pageSize,omitempty"` // 0 = 1000
-	Tools        []ToolConfig     `json:"tools,omitempty"`
-	Prompts      []PromptConfig   `json:"prompts,omitempty"`
-	Resources    []ResourceConfig `json:"resources,omitempty"`
-	Templates    []ResourceConfig `json:"resourceTemplates,omitempty"`
+	Name         string            `json:"name"`
+	Title        string            `json:"title,omitempty"`
+	Version      string            `json:"version,omitempty"`
+	Description  string            `json:"description,omitempty"`
+	Instructions string            `json:"instructions,omitempty"`
+	WebsiteURL   string            `json:"websiteUrl,omitempty"`
+	Icons        json.RawMessage   `json:"icons,omitempty"`
+	Prefix       *string           `json:"prefix,omitempty"` // absent = name
+	CORS         *CORSConfig       `json:"cors,omitempty"`
+	Cache        *CacheConfig      `json:"cache,omitempty"`
+	PageSize     int               `json:"pageSize,omitempty"` // 0 = 1000
+	Tools        []ToolConfig      `json:"tools,omitempty"`
+	Catalogues   []CatalogueConfig `json:"catalogues,omitempty"`
+	Prompts      []PromptConfig    `json:"prompts,omitempty"`
+	Resources    []ResourceConfig  `json:"resources,omitempty"`
+	Templates    []ResourceConfig  `json:"resourceTemplates,omitempty"`
 }
 
 // CORSConfig lists web origins; none = no CORS headers at all.
@@ -128,7 +130,9 @@ type ToolConfig struct {
 	Icons        json.RawMessage `json:"icons,omitempty"`
 	Execution    json.RawMessage `json:"execution,omitempty"`
 	Meta         json.RawMessage `json:"_meta,omitempty"`
-	Timeout      string          `json:"timeout,omitempty"` // Go duration; absent = 30s; at most 5m
+	Timeout      string          `json:"timeout,omitempty"`             // Go duration; absent = 30s; at most 5m
+	Authorizers  []KindConfig    `json:"authorizers,omitempty"`         // asked after every policy
+	Requests     []KindConfig    `json:"requestTransformers,omitempty"` // rewrite the arguments
 	Invoker      KindConfig      `json:"invoker"`
 	Transformers []KindConfig    `json:"transformers,omitempty"`
 }

@@ -34,6 +34,10 @@ type Kind[T any] struct {
 	Schema  json.RawMessage
 	Example string // YAML, a worked example of config
 	New     func(ctx context.Context, config json.RawMessage, env Env) (T, error)
+	// Tool, when set, returns what is known of the tool that an invoker of this config
+	// runs: texts, schemas and annotations that the document leaves out are taken from
+	// it. nil = nothing is known.
+	Tool func(config json.RawMessage, env Env) *ToolConfig
 }
 
 // Env is what a kind may use while it builds. Path is where its config stands in
@@ -48,7 +52,8 @@ type Env struct {
 	Log         *slog.Logger
 	Now         func() time.Time
 	Declares    Declares
-	Changes     Changer // never nil
+	Changes     Changer   // never nil
+	Plugins     PluginSet // nil where documents cannot have plugins
 }
 
 // Declares is what the document says of the tool that an invoker will serve.

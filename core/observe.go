@@ -10,6 +10,12 @@ type Observer interface {
 	Requested(RequestEvent)
 	Sent(UpstreamEvent)
 	Reloaded(ReloadEvent)
+	PluginCalled(PluginEvent)
+	// PluginMetric is a metric that a plugin reports of itself: name is its own, and
+	// bounded in number and length by the caller.
+	PluginMetric(plugin, name string, kind MetricKind, value float64)
+	// Plugins registers where the state of all plugins is read when metrics are scraped.
+	Plugins(read func() []PluginStatus)
 	// Gauge registers a value that is read when metrics are scraped.
 	Gauge(name, help string, read func() int64)
 	// Counter registers a value that only rises, read likewise. The metric's name gets
@@ -70,6 +76,15 @@ func (NoObserver) Sent(UpstreamEvent) {}
 
 // Reloaded drops the event.
 func (NoObserver) Reloaded(ReloadEvent) {}
+
+// PluginCalled drops the event.
+func (NoObserver) PluginCalled(PluginEvent) {}
+
+// PluginMetric drops the value.
+func (NoObserver) PluginMetric(string, string, MetricKind, float64) {}
+
+// Plugins drops the source.
+func (NoObserver) Plugins(func() []PluginStatus) {}
 
 // Gauge drops the gauge.
 func (NoObserver) Gauge(string, string, func() int64) {}

@@ -41,6 +41,9 @@ import (
 type Options struct {
 	Invokers     []core.Kind[core.Invoker]
 	Transformers []core.Kind[core.Transformer]
+	Requests     []core.Kind[core.RequestTransformer]
+	Authorizers  []core.Kind[core.CallAuthorizer]
+	Catalogues   []core.Kind[core.Catalogue]
 	// Env finds an environment variable; nil is os.LookupEnv.
 	Env func(name string) (value string, set bool)
 
@@ -93,6 +96,7 @@ func read(paths []string, o Options) (core.Config, []core.Problem, fingerprint) 
 		problems = append(problems, found...)
 		seen.files = append(seen.files, used.used...)
 		cfg.Connections = append(cfg.Connections, part.Connections...)
+		cfg.Plugins = append(cfg.Plugins, part.Plugins...)
 		cfg.Servers = append(cfg.Servers, part.Servers...)
 		cfg.Sources = append(cfg.Sources, used)
 	}

@@ -150,10 +150,30 @@ func TestPositionConcurrently(t *testing.T) {
 	all.Wait()
 }
 
+// Plugins of all documents are one list; each knows its document, which its files are
+// read beside.
+func TestPluginsOfSeveralDocuments(t *testing.T) {
+	dir := t.TempDir()
+	t.Chdir(dir)
+	do(t, os.Mkdir("gw", 0o700))
+	write(t, "gw/a.yaml", "plugins: [{name: a, source: a.wasm}]\n")
+	write(t, "gw/b.json", `{"plugins": [{"name": "b", "source": "oci://h.example/b:1"}, {"name": "c", "source": "c.wasm"}]}`)
+	cfg, problems := Read([]string{"gw"}, options)
+	if len(problems) > 0 || len(cfg.Plugins) != 3 {
+		t.Fatalf("%+v %s", cfg.Plugins, Format(problems))
+	}
+	for i, want := range []string{"gw/a.yaml:1:11: /plugins/0: m", "gw/b.json:1:14: /plugins/0: m", "gw/b.json:1:62: /plugins/1: m"} {
+		p := &cfg.Plugins[i]
+		if got := Format([]core.Problem{p.Problem("", "m", "")}); got != want+"\n" || p.At.Source.Root() != filepath.Join(dir, "gw") {
+			t.Errorf("got %s in %s, want %s", got, p.At.Source.Root(), want)
+		}
+	}
+}
+
 func TestSecretsAreHidden(t *testing.T) {
-	cfg, _ := ReadText("a.yaml", []byte("connections: [{name: a, baseUrl: 'http://x', credential: {type: bearer, token: canary}, tls: {key: canary}}]"), Options{})
+	cfg, _ := ReadText("a.yaml", []byte("plugins: [{name: p, source: a.wasm, secrets: {key: canary}}]\nconnections: [{name: a, baseUrl: 'http://x', credential: {type: bearer, token: canary}, tls: {key: canary}}]"), Options{})
 	b, err := json.Marshal(cfg)
-	if err != nil || bytes.Contains(b, []byte("canary")) || cfg.Connections[0].Credential.Token.Reveal() != "canary" {
+	if err != nil || bytes.Contains(b, []byte("canary")) || cfg.Connections[0].Credential.Token.Reveal() != "canary" || cfg.Plugins[0].Secrets["key"].Reveal() != "canary" {
 		t.Errorf("%s %v", b, err)
 	}
 }
@@ -339,7 +359,10 @@ func sameJSON(t *testing.T, a, b []byte) bool {
 func FuzzYAML(f *testing.F) {
 	for _, seed := range []string{
 		"servers: [{name: a}]", "a: &a [*a]", "? ? ? a", "a: |\n b\n c", "- - - a", "!!str 5: x", "%YAML 1.2\n---\na", "a: 1\n---\nb", "<<: {a: b}", "{a, b: c}", "\"\\u00e9\\x00\"", "a: *b",
-		"connections: [{name: a, baseUrl: '${env:TOKEN}', headers: {A: '$${'}}]", "0x1F: 0o17", "a: 1e999999999", "&a a: *a", "? &x [a]\n: *x", "a:\n\t- b", "\ufeffa: b", "a: &x {b: &y [c, *x]}",
+		"connections: [{name: a, baseUrl: '${env:TOKEN}', headers: {A: '$${'}}]", "0x1F: 0o17", "a: 1e999999999", "&a a: *a",
+		"plugins: [{name: a, source: 'oci://h/r:1', secrets: {k: '${env:TOKEN}'}, config: {a: [1.0]}, grants: {http: [{host: '*', ports: [1]}], kv: {max_bytes: 1MiB}}, limits: {cpu: 1s, memory: 1MiB}, match: {}}]",
+		"servers: [{name: a, catalogues: [{kind: wasm, config: {plugin: p, key: '${env:TOKEN}'}, prefix: p.}], tools: [{authorizers: [{kind: wasm, config: &c {plugin: a}}], requestTransformers: [{kind: wasm, config: *c}]}]}]",
+		"? &x [a]\n: *x", "a:\n\t- b", "\ufeffa: b", "a: &x {b: &y [c, *x]}",
 	} {
 		f.Add([]byte(seed))
 	}
@@ -359,13 +382,24 @@ func FuzzYAML(f *testing.F) {
 		if strings.Contains(Format(problems), "canary") {
 			t.Fatal("a message shows a secret")
 		}
+		var all []json.RawMessage
+		for _, p := range cfg.Plugins {
+			all = append(all, p.Config)
+		}
 		for _, s := range cfg.Servers {
+			for _, c := range s.Catalogues {
+				all = append(all, c.Config)
+			}
 			for _, tool := range s.Tools {
-				for _, raw := range []json.RawMessage{tool.InputSchema, tool.Meta, tool.Invoker.Config} {
-					if err := wire.Check(raw, wire.Limits{Keys: 1 << 20}); raw != nil && err != nil {
-						t.Fatalf("not JSON: %s: %v", raw, err)
-					}
+				all = append(all, tool.InputSchema, tool.Meta, tool.Invoker.Config)
+				for _, kind := range slices.Concat(tool.Authorizers, tool.Requests, tool.Transformers) {
+					all = append(all, kind.Config)
 				}
+			}
+		}
+		for _, raw := range all {
+			if err := wire.Check(raw, wire.Limits{Keys: 1 << 20}); raw != nil && err != nil {
+				t.Fatalf("not JSON: %s: %v", raw, err)
 			}
 		}
 		if _, _, found := cfg.Sources[0].Position(""); !found && len(problems) == 0 {

@@ -47,6 +47,9 @@ var options = Options{
 	Transformers: []core.Kind[core.Transformer]{{Name: "jq", Summary: "Reshapes.", Schema: json.RawMessage(`{
 		"type": "object", "required": ["expression"], "properties": {"expression": {"type": "string"}}, "additionalProperties": false
 	}`)}},
+	Requests:    []core.Kind[core.RequestTransformer]{{Name: "wasm", Summary: "Rewrites arguments.", Schema: plugged}},
+	Authorizers: []core.Kind[core.CallAuthorizer]{{Name: "wasm", Summary: "Asks a plugin.", Schema: plugged}},
+	Catalogues:  []core.Kind[core.Catalogue]{{Name: "wasm", Summary: "Lists tools.", Schema: plugged, Example: "plugin: weather"}},
 	Env: func(name string) (string, bool) {
 		value, set := map[string]string{
 			"TOKEN": "canary-of-env", "EMPTY": "", "BAD_ORIGIN": "canary/origin", "URL": "http://shop.example/v1", "REF": "${env:TOKEN}", "HOST": "shop.example",
@@ -54,6 +57,11 @@ var options = Options{
 		return value, set
 	},
 }
+
+var plugged = json.RawMessage(`{
+	"type": "object", "required": ["plugin"], "additionalProperties": false,
+	"properties": {"plugin": {"type": "string", "description": "Which."}, "key": {"type": "string", "x-sallyport-reference": true}}
+}`)
 
 // workplace makes a directory with the files that documents refer to, and goes there.
 func workplace(t *testing.T) string {
@@ -79,6 +87,9 @@ var onlyReader = map[string]string{
 	"star-by-reference.yaml": "the environment",
 	"in-config.yaml":         "references in the config of a kind", "in-config-unset.yaml": "the environment", "in-config-deep.yaml": "references in the config of a kind",
 	"in-transformer.yaml": "references in the config of a kind",
+	"plugin-refresh.yaml": "bounds of durations", "plugin-timeout.yaml": "bounds of durations", "plugin-cpu.yaml": "bounds of durations", "plugin-memory.yaml": "bounds of sizes",
+	"plugin-kv.yaml": "bounds of sizes", "plugin-secret-unset.yaml": "the environment", "catalogue-timeout.yaml": "bounds of durations", "authorizer-reference-unset.yaml": "the environment",
+	"authorizer-reference.yaml": "references in the config of a kind",
 }
 
 func compiled(t testing.TB, schema []byte) *jsonschema.Schema {
@@ -116,7 +127,7 @@ func judge(t *testing.T, s *jsonschema.Schema, name string, b []byte) (err error
 }
 
 func TestBad(t *testing.T) {
-	schema := compiled(t, Schema(options.Invokers, options.Transformers))
+	schema := compiled(t, Schema(options))
 	archives, err := filepath.Glob("testdata/bad/*.txtar")
 	if err != nil || len(archives) == 0 {
 		t.Fatal("no archives", err)
@@ -237,7 +248,7 @@ func TestGood(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	schema := compiled(t, Schema(options.Invokers, options.Transformers))
+	schema := compiled(t, Schema(options))
 	workplace(t)
 	fresh := &txtar.Archive{Comment: archive.Comment}
 	want := map[string]string{}
@@ -289,13 +300,18 @@ func meaning(t *testing.T, cfg core.Config) string {
 			fmt.Fprintf(&out, "\n%s: %q %q %q", c.Name, c.Credential.Token.Reveal(), c.Credential.Password.Reveal(), c.Credential.Value.Reveal())
 		}
 	}
+	for _, p := range cfg.Plugins {
+		for _, name := range slices.Sorted(maps.Keys(p.Secrets)) {
+			fmt.Fprintf(&out, "\n%s: %s %q", p.Name, name, p.Secrets[name].Reveal())
+		}
+	}
 	return out.String() + "\n"
 }
 
 // Every document that the project ships is right, for the reader and for the JSON
 // Schema. What it says in the config of its kinds is tested where the kinds are.
 func TestShipped(t *testing.T) {
-	schema, ofSettings := compiled(t, Schema(nil, nil)), compiled(t, SettingsSchema())
+	schema, ofSettings := compiled(t, Schema(Options{})), compiled(t, SettingsSchema())
 	var paths []string
 	for _, pattern := range []string{"../../examples/*/*.yaml", "../../examples/*/*.yml", "../fixture/*.yaml"} {
 		found, err := filepath.Glob(pattern)

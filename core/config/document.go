@@ -21,6 +21,7 @@ var document = describe[core.Config]("document",
 	may("$schema", line(), "Names the JSON Schema for editors; the gateway ignores it. In YAML a first line `# yaml-language-server: $schema=…` does the same.").
 		such("./gateway.schema.json").ignore(),
 	may("connections", many(connection), "Reusable profiles of the upstreams that tools call."),
+	may("plugins", many(plugin), "WebAssembly plugins that tools use, or that stand before and behind them."),
 	may("servers", many(server), "The MCP servers that clients see."),
 )
 
@@ -135,22 +136,44 @@ var icon = describe[struct {
 
 const iconsAbout = "Pictures that a client may show beside it."
 
-func kindOf(role, says string) *shape {
-	s := describe[core.KindConfig](role, says, map[string]string{
-		"type": "write kind", "name": "write kind", "method": inConfig, "path": inConfig, "connection": inConfig, "url": inConfig, "expression": inConfig,
-	},
-		must("kind", line(), "Which sort it is; `sallyport schema` and docs/kinds.md describe them all.").such(map[string]string{"invoker": "rest", "transformer": "jq"}[role]),
+// kindOf is the shape of a part that names a kind. role says of which sort: Options
+// has a list of kinds for each.
+func kindOf[T any](role, says, example string, besides ...*field) *shape {
+	s := describe[T](role, says, map[string]string{
+		"type": "write kind", "name": "write kind", "method": inConfig, "path": inConfig, "connection": inConfig, "url": inConfig, "expression": inConfig, "plugin": inConfig,
+	}, append([]*field{
+		must("kind", line(), "Which sort it is; `sallyport schema` and docs/kinds.md describe them all.").such(example),
 		may("config", anything, "What the kind needs to know. Each kind has a JSON Schema for it."),
-	)
+	}, besides...)...)
 	s.role = role
 	return s
 }
 
 const inConfig = "it stands one level deeper: config"
 
+// The roles of kinds.
+const (
+	roleInvoker     = "invoker"
+	roleTransformer = "transformer"
+	roleRequest     = "requestTransformer"
+	roleAuthorizer  = "authorizer"
+	roleCatalogue   = "catalogue"
+)
+
 var (
-	invoker     = kindOf("invoker", "What runs a tool, or stands behind a prompt or a resource: its kind, and the config of that kind.")
-	transformer = kindOf("transformer", "What rewrites a result: its kind, and the config of that kind.")
+	invoker     = kindOf[core.KindConfig](roleInvoker, "What runs a tool, or stands behind a prompt or a resource: its kind, and the config of that kind.", "rest")
+	transformer = kindOf[core.KindConfig](roleTransformer, "What rewrites a result: its kind, and the config of that kind.", "jq")
+	request     = kindOf[core.KindConfig](roleRequest, "What rewrites the arguments of a call before the tool runs: its kind, and the config of that kind.", "wasm")
+	asked       = kindOf[core.KindConfig](roleAuthorizer, "What is asked about a call that is otherwise allowed, arguments included: its kind, and the config of that kind. It can only refuse.", "wasm")
+	catalogue   = kindOf[core.CatalogueConfig](roleCatalogue, "Tools that are known only when the gateway runs: a kind, and the config of that kind. A tool of the document wins over one of the same name here.", "wasm",
+		may("prefix", matching(`^[A-Za-z0-9_.-]{1,64}$`, "1 to 64 letters, digits, _, . and -"), "Put before the name of each of its tools.").such("weather."),
+		timeout("a call of one of its tools"),
+	).like(`
+kind: wasm
+config: {plugin: weather}
+prefix: weather.
+timeout: 10s
+`)
 )
 
 func timeout(of string) *field {

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"encoding/json"
 	"fmt"
 	"strconv"
 
@@ -21,22 +22,46 @@ func (o *Options) marks(role, name string) *node {
 		return schema
 	}
 	var schema *node
-	if role == "invoker" {
-		schema = schemaOf(o.Invokers, name)
-	} else {
-		schema = schemaOf(o.Transformers, name)
+	for _, kind := range o.kinds(role) {
+		if kind.name == name && len(kind.schema) > 0 {
+			schema = parseKind(kind.name, kind.schema)
+			break
+		}
 	}
 	o.parsed[id] = schema
 	return schema
 }
 
-func schemaOf[T any](kinds []core.Kind[T], name string) *node {
-	for _, kind := range kinds {
-		if kind.Name == name && len(kind.Schema) > 0 {
-			return parseKind(kind.Name, kind.Schema)
-		}
+// drawnKind is what this package knows of a kind: how it is written.
+type drawnKind struct {
+	name, summary string
+	schema        json.RawMessage
+	example       string
+}
+
+// kinds lists the kinds of a role.
+func (o *Options) kinds(role string) []drawnKind {
+	switch role {
+	case roleInvoker:
+		return drawn(o.Invokers)
+	case roleTransformer:
+		return drawn(o.Transformers)
+	case roleRequest:
+		return drawn(o.Requests)
+	case roleAuthorizer:
+		return drawn(o.Authorizers)
+	case roleCatalogue:
+		return drawn(o.Catalogues)
 	}
 	return nil
+}
+
+func drawn[T any](kinds []core.Kind[T]) []drawnKind {
+	all := make([]drawnKind, len(kinds))
+	for i, k := range kinds {
+		all[i] = drawnKind{k.Name, k.Summary, k.Schema, k.Example}
+	}
+	return all
 }
 
 // parseKind reads the schema of a kind; a mistake in it is ours and stops the

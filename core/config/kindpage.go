@@ -3,25 +3,30 @@ package config
 import (
 	"slices"
 	"strings"
-
-	"github.com/sallyport/sallyport/core"
 )
 
 // KindsPage returns docs/kinds.md: every kind with its config, drawn from their
-// schemas. target is the package and test that keep it fresh.
-func KindsPage(invokers []core.Kind[core.Invoker], transformers []core.Kind[core.Transformer], target, test string) []byte {
+// schemas. Of the options only the kinds count. target is the package and test that
+// keep the page fresh.
+func KindsPage(o Options, target, test string) []byte {
 	p := &page{}
-	p.say("# Kinds of invokers and transformers\n")
+	p.say("# Kinds\n")
 	p.say(generated, "the schemas of the kinds", target, test)
-	p.say("An [invoker](configuration.md#invoker) runs a tool; a [transformer](configuration.md#transformer) rewrites its result. " +
+	p.say("An [invoker](configuration.md#invoker) runs a tool; a [transformer](configuration.md#transformer) rewrites its result; " +
+		"a [request transformer](configuration.md#requesttransformer) rewrites its arguments; an [authorizer](configuration.md#authorizer) may refuse a call; " +
+		"a [catalogue](configuration.md#catalogue) brings tools that are known only when the gateway runs. " +
 		"Keys marked with ↗ may hold [references](configuration.md#references) such as `${env:NAME}`.\n")
-	p.say("## Invokers\n")
-	for _, k := range invokers {
-		p.kind(drawnKind{k.Name, k.Summary, k.Schema, k.Example})
-	}
-	p.say("## Transformers\n")
-	for _, k := range transformers {
-		p.kind(drawnKind{k.Name, k.Summary, k.Schema, k.Example})
+	for _, group := range []struct{ title, role string }{
+		{"Invokers", roleInvoker}, {"Transformers", roleTransformer}, {"Request transformers", roleRequest}, {"Authorizers", roleAuthorizer}, {"Catalogues", roleCatalogue},
+	} {
+		kinds := o.kinds(group.role)
+		if len(kinds) == 0 {
+			continue
+		}
+		p.say("## %s\n", group.title)
+		for _, k := range kinds {
+			p.kind(k)
+		}
 	}
 	return p.end()
 }

@@ -20,7 +20,7 @@ func Reference() []byte {
 	for _, s := range within(document) {
 		p.say("- [%s](#%s)", s.name, anchor(s.name))
 	}
-	p.say("\nThe kinds of invokers and transformers, and the config of each, are in [kinds.md](kinds.md); start-up settings are in [settings.md](settings.md).\n")
+	p.say("\nThe kinds of invokers, transformers, authorizers and catalogues, and the config of each, are in [kinds.md](kinds.md); start-up settings are in [settings.md](settings.md).\n")
 	p.say("## How documents are read\n")
 	p.say(documentRules, maxFile>>20, maxTotal>>20, maxDepth, maxAliased>>20, maxNumber)
 	p.say("## References\n")
@@ -50,7 +50,7 @@ Unknown keys, keys that stand twice, values of another type and control characte
 their keys and every digit of their numbers.
 
 A directory stands for every ` + "`*.yaml`, `*.yml` and `*.json`" + ` directly in it, in the order of their names, except hidden files and the settings (` + "`settings.*`, `sallyport.*`" + `).
-All documents together are one configuration: names of connections and servers are unique among them, and tools use connections of any of them. An empty file is a mistake,
+All documents together are one configuration: names of connections, plugins and servers are unique among them, and tools use connections and plugins of any of them. An empty file is a mistake,
 because an editor that is just saving leaves one for a moment; a document that really holds nothing is ` + "`{}`" + `.
 
 Files that change are noticed and read again. A mistake in any of them keeps everything as it was.

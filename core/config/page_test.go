@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"os"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -58,33 +59,36 @@ func TestPagesExamples(t *testing.T) {
 }
 
 func TestKindsPage(t *testing.T) {
-	got := string(KindsPage(options.Invokers, options.Transformers, "app", "TestKindsPage"))
+	got := string(KindsPage(options, "app", "TestKindsPage"))
 	for _, want := range []string{
 		"### rest\n\nCalls a REST API.\n\n```yaml\nkind: rest\nconfig:\n  path: /books\n```\n",
 		"| **`path`** | text | Where. |\n", "| `method` | `GET`, `POST` | Default: `\"GET\"`. |\n", "| `host` ↗ | text |  |\n",
-		"| `headers.*` ↗ | text |  |\n", "| `body` | list of object or null |", "### jq\n", "| **`expression`** | text |",
+		"| `headers.*` ↗ | text |  |\n", "## Request transformers\n\n### wasm\n\nRewrites arguments.\n", "## Authorizers\n\n### wasm\n", "## Catalogues\n\n### wasm\n\nLists tools.\n\n```yaml\nkind: wasm\nconfig:\n  plugin: weather\n```\n",
+		"| `key` ↗ | text |  |\n", "| `body` | list of object or null |", "### jq\n", "| **`expression`** | text |",
 	} {
 		if !strings.Contains(got, want) {
 			t.Errorf("missing: %s\n%s", want, got)
 		}
 	}
-	empty := string(KindsPage([]core.Kind[core.Invoker]{{Name: "plain", Summary: "Plain."}}, nil, "app", "T"))
-	if !strings.Contains(empty, "It takes no config.") {
+	empty := string(KindsPage(Options{Invokers: []core.Kind[core.Invoker]{{Name: "plain", Summary: "Plain."}}}, "app", "T"))
+	if !strings.Contains(empty, "It takes no config.") || strings.Contains(empty, "## Authorizers") {
 		t.Error(empty)
 	}
 }
 
 func TestSchemaIsTheSameTwice(t *testing.T) {
-	a, b := Schema(options.Invokers, options.Transformers), Schema(options.Invokers, options.Transformers)
+	a, b := Schema(options), Schema(options)
 	if !bytes.Equal(a, b) || !json.Valid(a) {
 		t.Error("the schema differs, or is no JSON")
 	}
 }
 
+var ofKind = regexp.MustCompile(`/(invoker|transformer|requestTransformer|authorizer|catalogue)-`)
+
 // In the JSON Schema every property says what it is for, and every $ref leads
 // somewhere.
 func TestSchemaSays(t *testing.T) {
-	for name, schema := range map[string]json.RawMessage{"document": Schema(options.Invokers, options.Transformers), "settings": SettingsSchema(), "bare": Schema(nil, nil)} {
+	for name, schema := range map[string]json.RawMessage{"document": Schema(options), "settings": SettingsSchema(), "bare": Schema(Options{})} {
 		root := parseKind(name, schema)
 		refs, properties := 0, 0
 		var walk func(n *node, path string)
@@ -95,7 +99,7 @@ func TestSchemaSays(t *testing.T) {
 					t.Errorf("%s: %s leads nowhere: %s", name, path, r.text)
 				}
 			}
-			if all := n.get("properties"); all != nil && n.get("additionalProperties") != nil && !strings.Contains(path, "/invoker-") && !strings.Contains(path, "/transformer-") {
+			if all := n.get("properties"); all != nil && n.get("additionalProperties") != nil && !ofKind.MatchString(path) {
 				for i, k := range all.keys {
 					properties++
 					if all.items[i].get("description") == nil {
@@ -123,7 +127,7 @@ func TestSchemaSays(t *testing.T) {
 // The schema of a kind keeps its meaning in our document: its local references, and
 // what may hold ${env:…}.
 func TestSchemaOfKinds(t *testing.T) {
-	schema := compiled(t, Schema(options.Invokers, options.Transformers))
+	schema := compiled(t, Schema(options))
 	for config, right := range map[string]bool{
 		`{"path": "/x"}`:                            true,
 		`{"path": "x"}`:                             false,
@@ -142,6 +146,35 @@ func TestSchemaOfKinds(t *testing.T) {
 			t.Errorf("%s: %v", config, err)
 		}
 	}
+	for part, right := range map[string]bool{
+		`"authorizers": [{"kind": "wasm", "config": {"plugin": "a"}}]`:                       true,
+		`"authorizers": [{"kind": "wasm", "config": {"plugin": "a", "key": "${env:HOST}"}}]`: true,
+		`"authorizers": [{"kind": "wasm"}]`:                                                  false,
+		`"authorizers": [{"kind": "jq", "config": {"expression": "."}}]`:                     false,
+		`"authorizers": [{"kind": "wasm", "config": {"plug": "a"}}]`:                         false,
+		`"requestTransformers": [{"kind": "wasm", "config": {"plugin": "a"}}]`:               true,
+		`"requestTransformers": [{"kind": "wasm", "config": {"plugin": 1}}]`:                 false,
+		`"requestTransformers": [{"config": {}}]`:                                            false,
+		`"requestTransformers": {"kind": "wasm", "config": {"plugin": "a"}}`:                 false,
+		`"transformers": [{"kind": "wasm", "config": {"plugin": "a"}}]`:                      false,
+		`"invoker2": 1`: false,
+	} {
+		document := `{"servers": [{"name": "a", "tools": [{"name": "t", "invoker": {"kind": "rest", "config": {"path": "/"}}, ` + part + `}]}]}`
+		if err, _ := judge(t, schema, "x.json", []byte(document)); (err == nil) != right {
+			t.Errorf("%s: %v", part, err)
+		}
+	}
+	for catalogue, right := range map[string]bool{
+		`{"kind": "wasm", "config": {"plugin": "a"}, "prefix": "p.", "timeout": "3s"}`: true,
+		`{"kind": "wasm", "config": {"plugin": "a"}, "prefix": "p/"}`:                  false,
+		`{"kind": "wasm", "config": {"plugin": "a"}, "name": "p"}`:                     false,
+		`{"kind": "rest", "config": {"path": "/"}}`:                                    false,
+	} {
+		document := `{"servers": [{"name": "a", "catalogues": [` + catalogue + `]}]}`
+		if err, _ := judge(t, schema, "x.json", []byte(document)); (err == nil) != right {
+			t.Errorf("%s: %v", catalogue, err)
+		}
+	}
 	for kind, right := range map[string]bool{`{"kind": "rest"}`: false, `{"kind": "nobody"}`: false, `{"kind": "jq", "config": {"expression": "."}}`: false} {
 		document := `{"servers": [{"name": "a", "tools": [{"name": "t", "invoker": ` + kind + `}]}]}`
 		if err, _ := judge(t, schema, "x.json", []byte(document)); (err == nil) != right {
@@ -155,7 +188,7 @@ func FuzzReference(f *testing.F) {
 	for _, seed := range []string{"a", "${env:A}", "$${env:A}", "$$${env:A}", "${env:A:-b}", "${file:x}", "${", "$", "$$", "${x}", "a${env:TOKEN}b$", "${env:A:-$}", "${env:A:-${env:B}}", "${env:A:-}}", "${file:$x}", "$$$${", "${env:}"} {
 		f.Add(seed)
 	}
-	schema := compiled(f, Schema(nil, nil))
+	schema := compiled(f, Schema(Options{}))
 	f.Fuzz(func(t *testing.T, s string) {
 		if !checkCharacters([]byte(s), &mistakes{}) {
 			return

@@ -6,8 +6,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-
-	"github.com/sallyport/sallyport/core"
 )
 
 // Schema returns the JSON Schema (2020-12) of a gateway document, for editors and
@@ -15,34 +13,23 @@ import (
 // checks by, and from the schemas of the kinds. What JSON Schema cannot say (bounds
 // of durations, references in the config of a kind) only the reader knows.
 // The same input gives the same bytes.
-func Schema(invokers []core.Kind[core.Invoker], transformers []core.Kind[core.Transformer]) json.RawMessage {
-	d := &drawing{defs: map[string]*node{}, roles: map[string][]drawnKind{}}
-	for _, k := range invokers {
-		d.roles["invoker"] = append(d.roles["invoker"], drawnKind{k.Name, k.Summary, k.Schema, k.Example})
-	}
-	for _, k := range transformers {
-		d.roles["transformer"] = append(d.roles["transformer"], drawnKind{k.Name, k.Summary, k.Schema, k.Example})
-	}
+// Of the options only the kinds count.
+func Schema(o Options) json.RawMessage {
+	d := &drawing{defs: map[string]*node{}, options: &o}
 	return d.document(document, "Sallyport gateway document")
 }
 
 // SettingsSchema returns the JSON Schema of the settings file.
 func SettingsSchema() json.RawMessage {
-	d := &drawing{defs: map[string]*node{}}
+	d := &drawing{defs: map[string]*node{}, options: &Options{}}
 	return d.document(settings, "Sallyport settings")
 }
 
 // drawing makes JSON Schema of shapes. Objects become $defs, drawn once.
 type drawing struct {
-	defs  map[string]*node
-	order []string
-	roles map[string][]drawnKind
-}
-
-type drawnKind struct {
-	name, summary string
-	schema        json.RawMessage
-	example       string
+	defs    map[string]*node
+	order   []string
+	options *Options
 }
 
 func (d *drawing) document(s *shape, title string) json.RawMessage {
@@ -180,7 +167,7 @@ func (d *drawing) object(s *shape) *node {
 	if s.cases != nil {
 		n.put("allOf", d.cases(s))
 	}
-	if kinds := d.roles[s.role]; len(kinds) > 0 {
+	if kinds := d.options.kinds(s.role); len(kinds) > 0 {
 		d.kinds(n, s.role, kinds)
 	}
 	return n

@@ -33,6 +33,8 @@ type Settings struct {
 	Sessions       SessionLimits  `json:"sessions"`
 	Drain          DrainSettings  `json:"drain"`
 	Reload         ReloadSettings `json:"reload"`
+	Plugins        PluginSettings `json:"plugins"`
+	Admin          AdminSettings  `json:"admin"`
 }
 
 // EgressSettings says which addresses calls may go to.
@@ -100,7 +102,7 @@ func size(least, most float64) *shape {
 var settings = describe[Settings]("settings", "What a gateway is started with.",
 	map[string]string{"servers": inDocument, "connections": inDocument, "host": "write listen: HOST:PORT", "port": "write listen: HOST:PORT", "address": "write listen: HOST:PORT", "logLevel": "write log: {level: …}"},
 	may("$schema", line(), "Names the JSON Schema for editors; the gateway ignores it.").ignore(),
-	may("listen", matching(`^(\[[0-9A-Fa-f:.%a-z]+\]|[^\s:/\[\]]*):[0-9]{1,5}$`, "an address such as 127.0.0.1:8080 or [::1]:8080"),
+	may("listen", matching(`^`+addressPattern+`$`, "an address such as 127.0.0.1:8080 or [::1]:8080"),
 		"Address and port to listen on. Port 0 takes a free one. Without authentication only a loopback address is accepted.").otherwise("127.0.0.1:8080"),
 	may("config", many(line()), "Gateway documents: files, or directories whose *.yaml, *.yml and *.json are read. In the settings file paths are taken from its directory.").otherwise("[]"),
 	may("data", line(), "The directory for what the gateway keeps, such as the keys that seal session ids. In the settings file the path is taken from its directory.").otherwise("data"),
@@ -113,6 +115,8 @@ var settings = describe[Settings]("settings", "What a gateway is started with.",
 	may("sessions", sessionSettings, "Sessions, for the revisions of MCP that have them."),
 	may("drain", drainSettings, "How the gateway ends after SIGTERM."),
 	may("reload", reloadSettings, "How changed documents are noticed."),
+	may("plugins", pluginSettings, "Which plugins are loaded, and where they come from."),
+	may("admin", adminSettings, "Where the admin API stands."),
 ).like(`
 listen: 127.0.0.1:8080
 config: [gateway/]
@@ -122,6 +126,9 @@ egress:
 log: {level: info, format: json}
 limits: {body: 8MiB}
 drain: {lag: 5s, hardStop: 25s}
+plugins:
+  keys: ["acme/*=keys/acme.pub"]
+  registries: ["registry.example.com=ci:/run/secrets/registry"]
 `)
 
 const inDocument = "it stands in a gateway document, not in the settings"
@@ -198,6 +205,9 @@ func LoadSettings(file string) (Settings, []core.Problem) {
 	}
 	if top.get("data") != nil {
 		s.Data = beside(file, s.Data)
+	}
+	if section := top.get("plugins"); section != nil {
+		s.Plugins.beside(file, section.get("keys") != nil, section.get("registries") != nil)
 	}
 	return s, found.list
 }
@@ -281,7 +291,8 @@ func (s *Settings) Check() []core.Problem {
 			Path: "sessions.idle", Message: fmt.Sprintf("idle (%s) is longer than sessions.max (%s)", shortDuration(s.Sessions.Idle), shortDuration(s.Sessions.Max)), Fix: "make it shorter",
 		})
 	}
-	return problems
+	problems = append(problems, s.Plugins.check()...)
+	return append(problems, s.Admin.check(s.Listen)...)
 }
 
 // Knob is one setting.

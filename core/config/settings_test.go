@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/sallyport/sallyport/core"
 )
 
 func environment(pairs map[string]string) func(string) (string, bool) {
@@ -31,6 +33,8 @@ func TestDefaults(t *testing.T) {
 		Sessions: SessionLimits{Idle: 30 * time.Minute, Max: 24 * time.Hour, Limit: 100_000},
 		Drain:    DrainSettings{Lag: 5 * time.Second, Stop: 25 * time.Second},
 		Reload:   ReloadSettings{Poll: 5 * time.Second},
+		Plugins:  PluginSettings{Trust: "required", Keys: []string{}, Registries: []string{}, Poll: 5 * time.Minute},
+		Admin:    AdminSettings{Listen: "off"},
 	}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got  %+v\nwant %+v", got, want)
@@ -90,6 +94,8 @@ func TestEveryKnob(t *testing.T) {
 		"limits.body": "1024", "limits.headers": "8 KiB", "limits.read": "1s", "limits.idle": "2s", "limits.write": "3s", "limits.inFlight": "4", "limits.streams": "5",
 		"limits.connections": "6", "limits.connectionsPerAddress": "7", "limits.keepAlive": "8s", "sessions.idle": "9s", "sessions.max": "10h", "sessions.limit": "11",
 		"drain.lag": "0s", "drain.hardStop": "12s", "reload.poll": "250ms",
+		"plugins.trust": "warn", "plugins.keys": "keys/any.pub,acme/*=keys/acme.pub", "plugins.registries": "http://localhost:5000, registry.example.com=ci:secrets/registry", "plugins.poll": "0s",
+		"admin.listen": "127.0.0.1:9090", "admin.token": "0123456789abcdef",
 	}
 	knobs := Knobs()
 	if len(knobs) != len(values) {
@@ -140,7 +146,7 @@ func TestSettingsFile(t *testing.T) {
 func TestBadSettings(t *testing.T) {
 	schema := compiled(t, SettingsSchema())
 	t.Chdir(t.TempDir())
-	only := map[string]bool{"limits: {read: 1h}": true, "egress: {allow: [10.0.0.1/8]}": true, "egress: {allow: [10.0.0.0]}": true, "egress: {allow: [999.0.0.0/8]}": true, "limits: {body: 2GiB}": true}
+	only := map[string]bool{"limits: {read: 1h}": true, "egress: {allow: [10.0.0.1/8]}": true, "egress: {allow: [10.0.0.0]}": true, "egress: {allow: [999.0.0.0/8]}": true, "limits: {body: 2GiB}": true, "plugins: {poll: 48h}": true}
 	for _, row := range []struct{ document, want string }{
 		{"listen: 8080", `1:9: /listen: expected an address such as 127.0.0.1:8080 or [::1]:8080, got the number 8080; put it in quotes: "8080"`},
 		{"listen: localhost", `1:9: /listen: expected an address such as 127.0.0.1:8080 or [::1]:8080, got "localhost"; write an address such as 127.0.0.1:8080 or [::1]:8080`},
@@ -164,6 +170,20 @@ func TestBadSettings(t *testing.T) {
 		{"egress: {allow: [999.0.0.0/8]}", `1:18: /egress/allow/0: expected a range of addresses such as 10.0.0.0/8 or 127.0.0.1/32, got "999.0.0.0/8"; write address/bits`},
 		{"egress: {allow: [localhost]}", `1:18: /egress/allow/0: expected a range of addresses such as 10.0.0.0/8 or 127.0.0.1/32, got "localhost"; write a range of addresses such as 10.0.0.0/8 or 127.0.0.1/32`},
 		{"allowedOrigins: [https://a/b]", `1:18: /allowedOrigins/0: expected an origin such as https://app.example.com (no path), got "https://a/b"; write an origin such as https://app.example.com (no path)`},
+		{"plugins: [{name: a}]", `1:10: /plugins: expected an object, got a list; write "key: value" without "- "`},
+		{"plugins: {source: a}", `1:11: /plugins/source: unknown key "source"; it stands in a gateway document, not in the settings`},
+		{"plugins: {trust: none}", `1:18: /plugins/trust: expected one of required, warn, off, got "none"; write one of required, warn, off`},
+		{"plugins: {keys: a.pub}", `1:17: /plugins/keys: expected a list, got "a.pub"; write a list: each item on a line that begins with "- ", or [a, b]`},
+		{"plugins: {keys: [Acme/*=a.pub]}", `1:18: /plugins/keys/0: expected the file of a public key, or NAMES=FILE such as acme/*=keys/acme.pub, got "Acme/*=a.pub"; write the file of a public key, or NAMES=FILE such as acme/*=keys/acme.pub`},
+		{"plugins: {keys: ['acme/*=']}", `1:18: /plugins/keys/0: expected the file of a public key, or NAMES=FILE such as acme/*=keys/acme.pub, got "acme/*="; write the file of a public key, or NAMES=FILE such as acme/*=keys/acme.pub`},
+		{"plugins: {registries: ['https://a.example']}", `1:24: /plugins/registries/0: expected a registry such as registry.example.com, with a login registry.example.com=USER:FILE, got "https://a.example"; write a registry such as registry.example.com, with a login registry.example.com=USER:FILE`},
+		{"plugins: {registries: [a.example=ci]}", `1:24: /plugins/registries/0: expected a registry such as registry.example.com, with a login registry.example.com=USER:FILE, got "a.example=ci"; write a registry such as registry.example.com, with a login registry.example.com=USER:FILE`},
+		{"plugins: {poll: 5}", `1:17: /plugins/poll: expected a duration such as 3s, 500ms or 1m30s, got the number 5; say the unit: 5s`},
+		{"plugins: {poll: 48h}", `1:17: /plugins/poll: "48h" is out of bounds; write a duration from 0s to 24h`},
+		{"admin: {listen: 9090}", `1:17: /admin/listen: expected off, or an address such as 127.0.0.1:9090, got the number 9090; put it in quotes: "9090"`},
+		{"admin: {token: canary}", `1:16: /admin/token: expected at least 16 characters without blanks, got the value; write at least 16 characters without blanks`},
+		{"admin: {token: 1234567890123456}", `1:16: /admin/token: expected at least 16 characters without blanks, got a number; put it in quotes`},
+		{"admin: {password: x}", `1:9: /admin/password: unknown key "password"; write token`},
 		{"data: ${env:HOME}", `1:7: /data: a reference cannot stand here; settings hold no references; a variable SALLYPORT_… of the environment wins over the file`},
 		{"listen: ':1'\nlisten: ':2'", `2:1: /listen: "listen" stands twice in this object; keep one of them; the first is on line 1`},
 	} {
@@ -245,4 +265,135 @@ func TestSize(t *testing.T) {
 			t.Errorf("%q: %d", text, got)
 		}
 	}
+}
+
+// Keys and registries are lists of texts, read here; paths of the file are taken from
+// its directory.
+func TestPluginSettings(t *testing.T) {
+	dir := t.TempDir()
+	t.Chdir(dir)
+	do(t, os.Mkdir("etc", 0o700))
+	write(t, "etc/password", "canary\r\n")
+	write(t, "etc/binary", "\xff")
+	write(t, "etc/settings.yaml", `plugins:
+  trust: off
+  keys: [any.pub, acme/*=keys/acme.pub, "/abs/one.pub", acme/weather=any.pub, globex/a=keys/two.pub, globex/b=keys/two.pub]
+  registries: [registry.example.com=ci:password, "http://localhost:5000", "[::1]:5000=a:/abs/b", "http://10.0.0.1=u:binary", r.example=u:absent]
+`)
+	s, problems := LoadSettings("etc/settings.yaml")
+	if len(problems) > 0 {
+		t.Fatal(Format(problems))
+	}
+	wantKeys := []TrustedKey{{File: "etc/any.pub"}, {File: "etc/keys/acme.pub", Names: []string{"acme/*"}}, {File: "/abs/one.pub"}, {File: "etc/keys/two.pub", Names: []string{"globex/a", "globex/b"}}}
+	if got := s.Plugins.TrustedKeys(); !reflect.DeepEqual(got, wantKeys) {
+		t.Errorf("keys %+v", got)
+	}
+	wantLogins := []Registry{
+		{Host: "registry.example.com", User: "ci", Password: "etc/password"},
+		{Host: "localhost:5000", Plain: true},
+		{Host: "[::1]:5000", User: "a", Password: "/abs/b"},
+		{Host: "10.0.0.1", Plain: true, User: "u", Password: "etc/binary"},
+		{Host: "r.example", User: "u", Password: "etc/absent"},
+	}
+	logins := s.Plugins.Logins()
+	if !reflect.DeepEqual(logins, wantLogins) {
+		t.Errorf("registries %+v", logins)
+	}
+	for i, want := range map[int]string{0: "canary", 1: ""} {
+		if secret, err := logins[i].Read(); err != nil || secret.Reveal() != want {
+			t.Errorf("%s: %q %v", logins[i].Host, secret.Reveal(), err)
+		}
+	}
+	for i, want := range map[int]string{3: "not UTF-8 text", 4: "no such file; put it into a file that the gateway may read, and name the file in plugins.registries: r.example=USER:FILE"} {
+		if _, err := logins[i].Read(); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v", logins[i].Host, err)
+		}
+	}
+	if got, want := Format(s.Check()), "warning: plugins.registries: the password for 10.0.0.1 is sent without TLS: everybody on the way can read it; leave out http://\n"; got != want {
+		t.Errorf("got %s", got)
+	}
+	// A flag is taken as it is typed.
+	if problems := s.Set("plugins.keys", "x.pub,acme/*=y.pub"); len(problems) > 0 || !reflect.DeepEqual(s.Plugins.Keys, []string{"x.pub", "acme/*=y.pub"}) {
+		t.Errorf("%v %s", s.Plugins.Keys, Format(problems))
+	}
+	s.Plugins.Poll = time.Millisecond
+	if got := Format(s.Check()); !strings.Contains(got, "plugins.poll: 1ms is too often to ask a registry; write 1s or more, or 0s for never\n") {
+		t.Error(got)
+	}
+}
+
+// The admin API can change what is served: it stands where strangers do not come.
+func TestAdminSettings(t *testing.T) {
+	for _, row := range []struct {
+		listen, token, wrong string
+	}{
+		{"off", "", ""},
+		{"", "", ""},
+		{"127.0.0.1:9090", "0123456789abcdef", ""},
+		{"127.9.9.9:9090", "0123456789abcdef", ""},
+		{"[::1]:9090", "0123456789abcdef", ""},
+		{"localhost:9090", "0123456789abcdef", ""},
+		{"127.0.0.1:0", "0123456789abcdef", ""},
+		{"10.0.0.1:9090", "0123456789abcdef", ""},
+		{"[fd00::1]:9090", "0123456789abcdef", ""},
+		{"10.0.0.1:9090", "", "the admin API has an address, and no token"},
+		{"127.0.0.1:9090", "", "the admin API has an address, and no token"},
+		{":9090", "0123456789abcdef", ":9090 is not a loopback or private address"},
+		{"0.0.0.0:9090", "0123456789abcdef", "0.0.0.0:9090 is not a loopback or private address"},
+		{"[::]:9090", "0123456789abcdef", "[::]:9090 is not a loopback or private address"},
+		{"[::ffff:8.8.8.8]:9090", "0123456789abcdef", "is not a loopback or private address"},
+		{"203.0.113.1:9090", "0123456789abcdef", "203.0.113.1:9090 is not a loopback or private address"},
+		{"169.254.169.254:9090", "0123456789abcdef", "169.254.169.254:9090 is not a loopback or private address"},
+		{"admin.example.com:9090", "0123456789abcdef", "admin.example.com:9090 is not a loopback or private address"},
+		{"127.0.0.1:8080", "", "127.0.0.1:8080 is also the address of the servers"},
+	} {
+		s := Defaults()
+		s.Admin.Listen, s.Admin.Token = row.listen, core.Secret(row.token)
+		got := Format(s.Check())
+		if (row.wrong == "") != (got == "") || !strings.Contains(got, row.wrong) {
+			t.Errorf("%s with token %q: %s", row.listen, row.token, got)
+		}
+		if strings.Contains(got, "0123456789abcdef") {
+			t.Errorf("a token is shown: %s", got)
+		}
+	}
+	s := Defaults()
+	if s.Admin.Address() != "" {
+		t.Error("it is on by itself")
+	}
+	if problems := s.Set("admin.listen", "127.0.0.1:1"); len(problems) > 0 || s.Admin.Address() != "127.0.0.1:1" {
+		t.Error(s.Admin.Address(), Format(problems))
+	}
+	// The variable can switch off what the file switched on.
+	if problems := s.Environ(environment(map[string]string{"SALLYPORT_ADMIN_LISTEN": "off", "SALLYPORT_ADMIN_TOKEN": "short"})); s.Admin.Address() != "" ||
+		Format(problems) != "SALLYPORT_ADMIN_TOKEN: expected at least 16 characters without blanks, got the value; write at least 16 characters without blanks\n" {
+		t.Error(s.Admin.Address(), Format(problems))
+	}
+}
+
+// What the settings accept of keys and registries can be taken apart.
+func FuzzPluginSettings(f *testing.F) {
+	for _, seed := range []string{"a.pub", "acme/*=keys/acme.pub", "*=a", "=", "a=b=c", "acme/weather=/x", "registry.example.com=ci:secrets/registry", "http://localhost:5000", "[::1]:5000=a:b", "a=:", "a=b:", "http://=a:b"} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		if strings.ContainsAny(text, ",") || strings.TrimSpace(text) == "" {
+			return
+		}
+		var s Settings
+		if problems := s.Set("plugins.keys", text); len(problems) == 0 {
+			s.Plugins.beside("dir/settings.yaml", true, false)
+			keys := s.Plugins.TrustedKeys()
+			if len(keys) != 1 || keys[0].File == "" || len(keys[0].Names) > 1 || !filepath.IsAbs(keys[0].File) && !strings.HasPrefix(filepath.Join(keys[0].File, "x"), "dir/") && !strings.Contains(text, "..") {
+				t.Errorf("%q: %+v", text, keys)
+			}
+		}
+		if problems := s.Set("plugins.registries", text); len(problems) == 0 {
+			s.Plugins.beside("dir/settings.yaml", false, true)
+			logins := s.Plugins.Logins()
+			if len(logins) != 1 || logins[0].Host == "" || strings.ContainsAny(logins[0].Host, "/= ") || (logins[0].User == "") != (logins[0].Password == "") {
+				t.Errorf("%q: %+v", text, logins)
+			}
+		}
+	})
 }

@@ -2,8 +2,6 @@ package gateway
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -60,11 +58,19 @@ type build struct {
 	fatal    int // mistakes, also those past the limit
 	cautions int // warnings, also those past the limit
 
-	invokers     kinds[core.Invoker]
-	transformers kinds[core.Transformer]
-	connections  map[string]*core.Connection // nil value = declared, but wrong
-	working      map[string]*core.Connection // those that are not; kinds only read it
-	used         map[string]bool             // connections that something names
+	invokers       kinds[core.Invoker]
+	transformers   kinds[core.Transformer]
+	requests       kinds[core.RequestTransformer]
+	authorizers    kinds[core.CallAuthorizer]
+	catalogueKinds kinds[core.Catalogue]
+	connections    map[string]*core.Connection // nil value = declared, but wrong
+	working        map[string]*core.Connection // those that are not; kinds only read it
+	used           map[string]bool             // connections that something names
+
+	plugins    core.PluginSet     // nil = documents cannot have any
+	pluginAt   map[string]core.At // where each stands
+	pluginUsed map[string]bool    // those that something names, or that match a tool
+	unusable   map[unusable]error
 }
 
 // kinds are the kinds of one sort, their config schemas compiled at first use.
@@ -84,6 +90,9 @@ func kindsOf[T any](sort string, list []core.Kind[T]) kinds[T] {
 func (b *build) config(config *core.Config) {
 	b.invokers = kindsOf("invoker", b.options.Kinds.Invokers)
 	b.transformers = kindsOf("transformer", b.options.Kinds.Transformers)
+	b.requests = kindsOf("request transformer", b.options.Kinds.Requests)
+	b.authorizers = kindsOf("authorizer", b.options.Kinds.Authorizers)
+	b.catalogueKinds = kindsOf("catalogue", b.options.Kinds.Catalogues)
 	if n := sizeOf(config); n > b.options.Limits.Bytes {
 		b.report(core.At{}, "", fmt.Sprintf("the documents have %d bytes together", n), fmt.Sprintf("at most %d", b.options.Limits.Bytes))
 		return
@@ -96,7 +105,12 @@ func (b *build) config(config *core.Config) {
 		b.report(core.At{Path: "/connections"}, "", fmt.Sprintf("there are %d connections", n), fmt.Sprintf("at most %d", b.options.Limits.Connections))
 		return
 	}
+	if n := len(config.Plugins); n > b.options.Limits.Plugins {
+		b.report(core.At{Path: "/plugins"}, "", fmt.Sprintf("there are %d plugins", n), fmt.Sprintf("at most %d", b.options.Limits.Plugins))
+		return
+	}
 	b.buildConnections(config.Connections)
+	b.buildPlugins(config.Plugins)
 	b.options.Schemas.warm(b.ctx, schemasOf(config, b.options.Limits.Items))
 	prefixes, names := map[string]core.At{}, map[string]core.At{}
 	for i := range config.Servers {
@@ -114,6 +128,7 @@ func (b *build) config(config *core.Config) {
 			b.warn(place(c.At, fmt.Sprintf("/connections/%d", i)), "/name", "connection "+quoted(c.Name)+" is not used", "remove it, or name it in a tool")
 		}
 	}
+	b.finishPlugins(config.Plugins)
 	if !b.bad() {
 		b.catalog.revision = revisionOf(config)
 	}
@@ -243,99 +258,14 @@ func compact(raw json.RawMessage) json.RawMessage {
 	return raw
 }
 
-// sizeOf adds up the text and JSON of a Config, roughly and without copying it.
-func sizeOf(config *core.Config) int {
-	n := 0
-	add := func(parts ...string) {
-		for _, p := range parts {
-			n += len(p)
-		}
-	}
-	raw := func(parts ...json.RawMessage) {
-		for _, p := range parts {
-			n += len(p)
-		}
-	}
-	for i := range config.Connections {
-		c := &config.Connections[i]
-		add(c.Name, c.BaseURL)
-		for name, value := range c.Headers {
-			add(name, value)
-		}
-		if c.TLS != nil {
-			add(c.TLS.CA, c.TLS.Certificate)
-		}
-	}
-	resources := func(list []core.ResourceConfig) {
-		for i := range list {
-			r := &list[i]
-			add(r.URI, r.URITemplate, r.Name, r.Title, r.Description, r.Base64, r.File)
-			raw(r.Annotations, r.Icons, r.Meta)
-			if r.Text != nil {
-				add(*r.Text)
-			}
-			if r.Invoker != nil {
-				raw(r.Invoker.Config)
-			}
-			for _, values := range r.Completions {
-				add(values...)
-			}
-		}
-	}
-	for i := range config.Servers {
-		s := &config.Servers[i]
-		add(s.Name, s.Title, s.Description, s.Instructions)
-		raw(s.Icons)
-		for j := range s.Tools {
-			t := &s.Tools[j]
-			add(t.Name, t.Title, t.Description)
-			raw(t.InputSchema, t.OutputSchema, t.Annotations, t.Icons, t.Execution, t.Meta, t.Invoker.Config)
-			for k := range t.Transformers {
-				raw(t.Transformers[k].Config)
-			}
-		}
-		for j := range s.Prompts {
-			p := &s.Prompts[j]
-			add(p.Name, p.Title, p.Description)
-			raw(p.Icons, p.Meta)
-			for k := range p.Messages {
-				m := &p.Messages[k]
-				add(m.Text)
-				for _, binary := range []*core.BinaryConfig{m.Image, m.Audio} {
-					if binary != nil {
-						add(binary.Base64)
-					}
-				}
-				if m.Resource != nil {
-					add(m.Resource.URI, m.Resource.Text)
-				}
-			}
-			if p.Invoker != nil {
-				raw(p.Invoker.Config)
-			}
-			for k := range p.Arguments {
-				add(p.Arguments[k].Values...)
-			}
-		}
-		resources(s.Resources)
-		resources(s.Templates)
-	}
-	return n
-}
-
-// revisionOf hashes what was written. Secrets marshal as ***: a hash that many can
-// see must not help to guess one.
-func revisionOf(config *core.Config) string {
-	text, err := json.Marshal(config)
-	if err != nil {
-		text = []byte(err.Error())
-	}
-	sum := sha256.Sum256(text)
-	return hex.EncodeToString(sum[:8])
-}
-
 // made wraps an error of a kind's New into problems at its config.
 func (b *build) made(at core.At, rel string, err error) (usable bool) {
+	if errors.Is(err, core.ErrReported) {
+		if !b.bad() { // there must not be a part without what runs it
+			b.report(at, rel, "what this names cannot be used", "see the warnings")
+		}
+		return false
+	}
 	var list core.Problems
 	if errors.As(err, &list) && len(list) > 0 {
 		usable = true

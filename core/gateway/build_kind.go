@@ -20,24 +20,40 @@ type part struct {
 	timeout  time.Duration
 }
 
+// chosen is a kind with a config that fits it.
+type chosen[T any] struct {
+	kind   core.Kind[T]
+	rel    string // where it stands in its part
+	config json.RawMessage
+}
+
 // makeKind builds what one KindConfig describes. It returns false when it cannot, and
 // has said why.
 func makeKind[T any](b *build, k kinds[T], p *part, rel string, c core.KindConfig) (made T, ok bool) {
-	one, found := k.of[c.Kind]
+	one, ok := choose(b, k, p, rel, c)
+	if !ok {
+		return made, false
+	}
+	return makeChosen(b, p, one)
+}
+
+// choose finds the kind that a KindConfig names, and checks the config by its schema.
+func choose[T any](b *build, k kinds[T], p *part, rel string, c core.KindConfig) (one *chosen[T], ok bool) {
+	kind, found := k.of[c.Kind]
 	switch {
 	case c.Kind == "":
 		b.report(p.at, rel+"/kind", "kind is required", "known "+k.sort+" kinds: "+names(sortedKeys(k.of)))
-		return made, false
+		return nil, false
 	case !found:
 		fix := "known " + k.sort + " kinds: " + names(sortedKeys(k.of))
 		if near := nearest(c.Kind, sortedKeys(k.of)); near != "" {
 			fix = "did you mean " + quoted(near) + "?"
 		}
 		b.report(p.at, rel+"/kind", "there is no "+k.sort+" kind "+quoted(c.Kind), fix)
-		return made, false
-	case one.New == nil:
+		return nil, false
+	case kind.New == nil:
 		b.report(p.at, rel+"/kind", "kind "+quoted(c.Kind)+" cannot be built", "this is a mistake of the kind, not of the document")
-		return made, false
+		return nil, false
 	}
 	config := c.Config
 	if len(bytes.TrimSpace(config)) == 0 || wire.IsNull(config) {
@@ -46,39 +62,49 @@ func makeKind[T any](b *build, k kinds[T], p *part, rel string, c core.KindConfi
 	value, err := wire.Decode(config)
 	if err != nil {
 		b.report(p.at, rel+"/config", "config is not JSON: "+err.Error(), "")
-		return made, false
+		return nil, false
 	}
-	if len(one.Schema) > 0 {
-		s, faults := b.options.Schemas.compile(one.Schema)
+	if len(kind.Schema) > 0 {
+		s, faults := b.options.Schemas.compile(kind.Schema)
 		if s == nil {
 			b.report(p.at, rel+"/kind", fmt.Sprintf("the schema of kind %s does not compile: %s %s", quoted(c.Kind), faults[0].path, faults[0].message),
 				"this is a mistake of the kind, not of the document")
-			return made, false
+			return nil, false
 		}
 		// Values are not repeated: ${env:…} places may have put a secret there.
 		if faults := s.check(value, false); faults != nil {
 			b.faults(p.at, rel+"/config", faults)
-			return made, false
+			return nil, false
 		}
 	}
 	if !b.connectionsIn(p.at, rel+"/config", value) {
-		return made, false
+		return nil, false
 	}
-	made, err = newOf(b, one, config, core.Env{
-		Server: p.server, Tool: p.name, Timeout: p.timeout, Connections: b.working, Dial: b.options.Dial,
-		Root: rootOf(p.at), Now: b.options.Now, Declares: p.declares, Changes: b.options.Changes,
-		Log: b.options.Log.With("server", p.server, "name", p.name, "kind", c.Kind),
-	})
+	return &chosen[T]{kind: kind, rel: rel, config: config}, true
+}
+
+// makeChosen builds what was chosen.
+func makeChosen[T any](b *build, p *part, c *chosen[T]) (made T, ok bool) {
+	made, err := newOf(b, c.kind, c.config, b.env(p, c.kind.Name))
 	if err == nil && any(made) == nil {
-		err = fmt.Errorf("kind %s made nothing", c.Kind)
+		err = fmt.Errorf("kind %s made nothing", c.kind.Name)
 	}
 	if closes, holds := any(made).(core.Closer); holds && any(made) != nil {
-		b.catalog.closers = append(b.catalog.closers, closer{name: p.server + "/" + p.name + " " + c.Kind, close: closes.Close})
+		b.catalog.closers = append(b.catalog.closers, closer{name: p.server + "/" + p.name + " " + c.kind.Name, close: closes.Close})
 	}
-	if err != nil && !b.made(p.at, rel+"/config", err) {
+	if err != nil && !b.made(p.at, c.rel+"/config", err) {
 		return made, false
 	}
 	return made, any(made) != nil
+}
+
+// env is what a kind may use while it builds a part.
+func (b *build) env(p *part, kind string) core.Env {
+	return core.Env{
+		Server: p.server, Tool: p.name, Timeout: p.timeout, Connections: b.working, Dial: b.options.Dial,
+		Root: rootOf(p.at), Now: b.options.Now, Declares: p.declares, Changes: b.options.Changes, Plugins: b.plugins,
+		Log: b.options.Log.With("server", p.server, "name", p.name, "kind", kind),
+	}
 }
 
 // newOf calls New. A panic in it is a mistake that is said, not the end.
@@ -93,18 +119,41 @@ func newOf[T any](b *build, kind core.Kind[T], config json.RawMessage, env core.
 	return kind.New(b.ctx, config, env)
 }
 
-// chain builds an invoker and its transformers.
-func (b *build) chain(p *part, invoker core.KindConfig, transformers []core.KindConfig) chain {
-	var c chain
+// chain builds the invoker behind a prompt or a resource.
+func (b *build) chain(p *part, invoker core.KindConfig) (c chain) {
 	if made, ok := makeKind(b, b.invokers, p, "/invoker", invoker); ok {
 		c.invoker, c.values = made, needsValues(made)
 	}
-	for i, one := range transformers {
-		if made, ok := makeKind(b, b.transformers, p, fmt.Sprintf("/transformers/%d", i), one); ok {
-			c.transformers = append(c.transformers, made)
+	return c
+}
+
+// toolChain builds what a call of a tool passes: its own parts, and the plugins that
+// match it. invoker is nil when it was wrong, which is reported.
+func (b *build) toolChain(p *part, invoker *chosen[core.Invoker], t *core.ToolConfig) (c chain) {
+	for i, one := range t.Authorizers {
+		if made, ok := makeKind(b, b.authorizers, p, fmt.Sprintf("/authorizers/%d", i), one); ok {
+			c.authorizers = append(c.authorizers, asker{CallAuthorizer: made, name: one.Kind})
 			c.values = c.values || needsValues(made)
 		}
 	}
+	for i, one := range t.Requests {
+		if made, ok := makeKind(b, b.requests, p, fmt.Sprintf("/requestTransformers/%d", i), one); ok {
+			c.requests = append(c.requests, rewriter{RequestTransformer: made, name: one.Kind, values: needsValues(made)})
+		}
+	}
+	if invoker != nil {
+		if made, ok := makeChosen(b, p, invoker); ok {
+			c.invoker, c.after = made, needsValues(made)
+		}
+	}
+	for i, one := range t.Transformers {
+		if made, ok := makeKind(b, b.transformers, p, fmt.Sprintf("/transformers/%d", i), one); ok {
+			c.transformers = append(c.transformers, made)
+			c.after = c.after || needsValues(made)
+		}
+	}
+	b.around(&c, p)
+	c.settle()
 	return c
 }
 
@@ -136,8 +185,13 @@ func (b *build) useIn(value any) {
 	switch v := value.(type) {
 	case map[string]any:
 		for key, member := range v {
-			if name, text := member.(string); text && key == "connection" {
-				b.used[name] = true
+			if name, text := member.(string); text {
+				switch key {
+				case "connection":
+					b.used[name] = true
+				case "plugin":
+					b.pluginUsed[name] = true
+				}
 				continue
 			}
 			b.useIn(member)

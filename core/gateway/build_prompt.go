@@ -68,7 +68,7 @@ func (b *build) prompt(s *core.ServerConfig, c *core.PromptConfig, built *server
 		p.chain = b.chain(&part{
 			at: c.At, server: s.Name, name: c.Name, timeout: p.timeout,
 			declares: core.Declares{InputSchema: argumentsSchema(c.Arguments), ReadOnly: true, Idempotent: true},
-		}, *c.Invoker, nil)
+		}, *c.Invoker)
 	case len(c.Messages) == 0:
 		b.report(c.At, "/messages", "a prompt needs messages or an invoker", `for example messages: [{role: user, text: "Summarize {{text}}"}]`)
 	default:

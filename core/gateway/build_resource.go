@@ -187,7 +187,7 @@ func (b *build) holds(s *core.ServerConfig, c *core.ResourceConfig, r *resource)
 			}
 		}
 		p.declares.InputSchema = argumentsSchema(arguments)
-		r.chain = b.chain(p, *c.Invoker, nil)
+		r.chain = b.chain(p, *c.Invoker)
 	}
 }
 

@@ -71,7 +71,7 @@ func (b *build) server(s *core.ServerConfig, prefixes, names map[string]core.At)
 	for _, one := range []struct {
 		rel string
 		n   int
-	}{{"/tools", len(s.Tools)}, {"/prompts", len(s.Prompts)}, {"/resources", len(s.Resources)}, {"/resourceTemplates", len(s.Templates)}} {
+	}{{"/tools", len(s.Tools)}, {"/catalogues", len(s.Catalogues)}, {"/prompts", len(s.Prompts)}, {"/resources", len(s.Resources)}, {"/resourceTemplates", len(s.Templates)}} {
 		if one.n > b.options.Limits.Items {
 			b.report(s.At, one.rel, fmt.Sprintf("there are %d", one.n), fmt.Sprintf("at most %d in one server", b.options.Limits.Items))
 			return
@@ -82,7 +82,8 @@ func (b *build) server(s *core.ServerConfig, prefixes, names map[string]core.At)
 		wire: w, toolOf: map[string]*tool{}, promptOf: map[string]*prompt{},
 		resourceOf: map[string]*resource{}, templateOf: map[string]*resource{},
 	}
-	tools := b.tools(s, built)
+	tools := b.catalogues(s, built, b.tools(s, built))
+	built.catalogues = len(s.Catalogues) > 0
 	resources, templates := b.resources(s, built)
 	prompts := b.prompts(s, built)
 	b.nothingIn(s)
@@ -100,7 +101,7 @@ func (b *build) server(s *core.ServerConfig, prefixes, names map[string]core.At)
 }
 
 func (b *build) nothingIn(s *core.ServerConfig) {
-	if len(s.Tools)+len(s.Prompts)+len(s.Resources)+len(s.Templates) == 0 {
+	if len(s.Tools)+len(s.Catalogues)+len(s.Prompts)+len(s.Resources)+len(s.Templates) == 0 {
 		b.warn(s.At, "", "server "+quoted(s.Name)+" offers nothing", "give it tools, prompts or resources")
 	}
 }
@@ -229,7 +230,7 @@ func isOrigin(s string) bool {
 // offersOf says what a server has, for the capabilities.
 func offersOf(s *server) core.Offers {
 	o := core.Offers{
-		Tools: len(s.toolOf) > 0, Prompts: len(s.promptOf) > 0,
+		Tools: len(s.toolOf) > 0 || s.catalogues, Prompts: len(s.promptOf) > 0,
 		Resources: len(s.resourceOf)+len(s.templateOf) > 0,
 	}
 	o.Subscribe, o.Logging = o.Resources, o.Tools

@@ -49,6 +49,17 @@ func good(t testing.TB) core.Config {
 			Timeouts:   core.TimeoutsConfig{Connect: "1s", FirstByte: "2s", Total: "5s"},
 			Breaker:    &core.BreakerConfig{Share: 0.5, Requests: 20, Window: "10s", Open: "5s"},
 		}},
+		Plugins: []core.PluginConfig{
+			{
+				At: at("/plugins/0"), Name: "guard", Source: "plugins/guard.wasm", Config: raw(`{"level":1}`), Secrets: map[string]core.Secret{"key": "canary-secret"},
+				Grants: &core.GrantsConfig{
+					HTTP: []core.HTTPGrantConfig{{Host: "api.example.com", Methods: []string{"GET"}, Inject: &core.InjectGrantConfig{Secret: "key"}}},
+					KV:   &core.KVGrantConfig{Namespace: "guard"}, CallTool: []string{"get_*"},
+				},
+				Limits: &core.PluginLimitsConfig{Timeout: "1s"}, Match: &core.MatchConfig{Tools: []string{"get_*"}}, Priority: 3,
+			},
+			{At: at("/plugins/1"), Name: "geo", Source: "plugins/geo.wasm"},
+		},
 		Servers: []core.ServerConfig{{
 			At: at("/servers/0"), Name: "bookshop", Title: "Books", Version: "1.2.3",
 			Icons: raw(`[{"src":"https://example.com/i.png","mimeType":"image/png","sizes":["48x48"],"theme":"dark"}]`),
@@ -62,8 +73,11 @@ func good(t testing.TB) core.Config {
 				Execution:    raw(`{"taskSupport":"optional"}`),
 				Meta:         raw(`{"example.com/owner":"us"}`),
 				Timeout:      "5s",
+				Authorizers:  []core.KindConfig{plugs(`{"plugin":"guard"}`)},
+				Requests:     []core.KindConfig{plugs(`{"plugin":"guard"}`)},
 				Invoker:      echoes(`{"connection":"shop","text":"hi","structured":{}}`),
 			}},
+			Catalogues: []core.CatalogueConfig{{At: at("/servers/0/catalogues/0"), Kind: "plug", Config: raw(`{"plugin":"geo"}`), Prefix: "geo.", Timeout: "2s"}},
 			Prompts: []core.PromptConfig{{
 				At: at("/servers/0/prompts/0"), Name: "sum_up",
 				Arguments: []core.PromptArgumentConfig{{Name: "topic", Required: true, Values: []string{"books", "authors"}}},
@@ -163,7 +177,7 @@ func TestBuildBad(t *testing.T) {
 					if p.Path != one.path && !strings.HasSuffix(one.path, "/") {
 						t.Errorf("path %s, want %s", p.Path, one.path)
 					}
-					if strings.HasPrefix(p.Path, "/servers/0") && p.File != "test.yaml" && one.name != "file without a directory" {
+					if (strings.HasPrefix(p.Path, "/servers/0") || strings.HasPrefix(p.Path, "/plugins")) && p.File != "test.yaml" && one.name != "file without a directory" {
 						t.Errorf("no file in %+v", p)
 					}
 				}

@@ -47,13 +47,28 @@ func (b *build) name(at core.At, what, name string) bool {
 
 var anyObject = json.RawMessage(`{"type":"object"}`)
 
+// tool builds a tool of the document. It fills in what c leaves out, where the kind of
+// its invoker knows it.
 func (b *build) tool(s *core.ServerConfig, c *core.ToolConfig) *tool {
+	t := &tool{timeout: b.timeout(c.At, c.Timeout)}
+	p := &part{at: c.At, server: s.Name, name: c.Name, timeout: t.timeout}
+	invoker, found := choose(b, b.invokers, p, "/invoker", c.Invoker)
+	if found {
+		fill(c, knownOf(b, p, invoker))
+	}
+	b.describe(t, c, p)
+	t.chain = b.toolChain(p, invoker, c)
+	return t
+}
+
+// describe makes what clients see of a tool, and what its invoker is told of it.
+func (b *build) describe(t *tool, c *core.ToolConfig, p *part) {
 	w := &core.Tool{
 		Name: c.Name, Title: c.Title, Description: c.Description,
 		InputSchema: compact(c.InputSchema), OutputSchema: compact(c.OutputSchema),
 		Icons: b.icons(c.At, c.Icons), Meta: b.meta(c.At, c.Meta),
 	}
-	t := &tool{wire: w, timeout: b.timeout(c.At, c.Timeout)}
+	t.wire = w
 	if len(w.InputSchema) == 0 {
 		w.InputSchema = anyObject
 	}
@@ -61,7 +76,7 @@ func (b *build) tool(s *core.ServerConfig, c *core.ToolConfig) *tool {
 	if len(w.OutputSchema) > 0 {
 		t.output = b.schema(c.At, "/outputSchema", w.OutputSchema)
 	}
-	p := &part{at: c.At, server: s.Name, name: c.Name, timeout: t.timeout, declares: core.Declares{InputSchema: w.InputSchema, OutputSchema: w.OutputSchema}}
+	p.declares = core.Declares{InputSchema: w.InputSchema, OutputSchema: w.OutputSchema}
 	var hints map[string]any
 	w.Annotations, hints = b.object(c.At, "/annotations", c.Annotations, toolAnnotations)
 	p.declares.ReadOnly, _ = hints["readOnlyHint"].(bool)
@@ -70,8 +85,6 @@ func (b *build) tool(s *core.ServerConfig, c *core.ToolConfig) *tool {
 		b.warn(c.At, "/annotations/destructiveHint", "a tool that only reads cannot destroy", "remove destructiveHint or readOnlyHint")
 	}
 	w.Execution, _ = b.object(c.At, "/execution", c.Execution, executionMembers)
-	t.chain = b.chain(p, c.Invoker, c.Transformers)
-	return t
 }
 
 // schema compiles a JSON Schema of the document.

@@ -23,6 +23,8 @@ type Catalog struct {
 	closers  []closer
 	log      *slog.Logger
 
+	pluginFiles []string
+
 	// uses counts the requests that hold the Catalog, and one more while its owner
 	// does. At zero it can never be taken again.
 	uses   atomic.Int64
@@ -49,6 +51,8 @@ type server struct {
 	templateOf map[string]*resource
 	inOrder    []*resource // the templates, as they are tried
 
+	catalogues bool // has some: it offers tools also while they list none
+
 	digest digests
 	held   map[string][32]byte // URI → hash of what a resource of the document itself holds
 }
@@ -73,6 +77,10 @@ func (c *Catalog) Servers() []string { return sortedKeys(c.byName) }
 // Files lists the files that the Catalog reads at request time, so that somebody
 // can watch them and call Gateway.Changed.
 func (c *Catalog) Files() []WatchedFile { return append([]WatchedFile(nil), c.files...) }
+
+// PluginFiles lists the files that the plugins were read from: when one of them
+// changes, building again gives another Catalog. See also Gateway.PluginFiles.
+func (c *Catalog) PluginFiles() []string { return slices.Clone(c.pluginFiles) }
 
 // The owners of a Catalog, in the order that it passes through them.
 const (
@@ -148,13 +156,7 @@ type tool struct {
 	output  *schema // nil = no outputSchema
 	timeout time.Duration
 	chain   chain
-}
-
-// chain is an invoker and its transformers.
-type chain struct {
-	invoker      core.Invoker
-	transformers []core.Transformer
-	values       bool // one of them needs Call.Values
+	listed  bool // by a catalogue
 }
 
 // roots are the open directories that files are read under, one for each document

@@ -4,12 +4,13 @@
 //
 //	core.Config ──Build──→ Catalog ──Publish──→ Gateway ──Find(prefix)──→ core.Handler
 //	                          │                                               │
-//	          every mistake as a core.Problem       find → allow → check → invoke → transform
-//	                                                      → check → record, on that Catalog
+//	          every mistake as a core.Problem       find → allow → check → authorize → rewrite
+//	                                                → invoke → transform → check → record,
+//	                                                                       on that Catalog
 //
 // A request takes its Handler once and keeps it to its end, so it never sees two
-// Catalogs. What a Catalog holds (invokers, open directories) is closed after its
-// last request.
+// Catalogs. What a Catalog holds (invokers, open directories, its set of plugins) is
+// closed after its last request.
 //
 //	options := gateway.Options{Kinds: kinds, Dial: egress, Observer: observer, Log: log}
 //	g := gateway.New(options)

@@ -117,7 +117,9 @@ func raw(s string) json.RawMessage { return json.RawMessage(s) }
 func echoes(config string) core.KindConfig { return core.KindConfig{Kind: "echo", Config: raw(config)} }
 
 func testOptions() Options {
-	return Options{Kinds: Kinds{Invokers: []core.Kind[core.Invoker]{echoKind}}}
+	k := plugKinds()
+	k.Invokers = append([]core.Kind[core.Invoker]{echoKind}, k.Invokers...)
+	return Options{Kinds: k, Plugins: &plugins{set: standardSet}}
 }
 
 // publish builds and publishes a config, and closes the gateway after the test.

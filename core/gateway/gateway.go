@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -17,6 +18,8 @@ type Gateway struct {
 	publishing sync.Mutex // one Publish or Close at a time, so that changes are told in order
 	closed     bool
 	retired    map[*Catalog]struct{} // still held by requests; under publishing
+
+	pluginFiles atomic.Pointer[[]string] // of the last Build
 
 	listeners listeners
 }
@@ -35,7 +38,18 @@ func New(o Options) *Gateway {
 // has changed is told to the clients of the Gateway, and schemas that did not
 // change are not compiled again.
 func (g *Gateway) Build(ctx context.Context, config core.Config) (*Catalog, []core.Problem) {
-	return Build(ctx, config, g.options)
+	o := g.options
+	o.reading = func(files []string) { g.pluginFiles.Store(&files) }
+	return Build(ctx, config, o)
+}
+
+// PluginFiles lists the files that the plugins of the last Build were read from, also
+// when no Catalog came of it: mending one of them is a reason to build again.
+func (g *Gateway) PluginFiles() []string {
+	if files := g.pluginFiles.Load(); files != nil {
+		return slices.Clone(*files)
+	}
+	return nil
 }
 
 // Publish makes c what requests run on from now, and takes it over. Requests under

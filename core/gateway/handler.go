@@ -78,6 +78,7 @@ func (h *handler) may(ctx context.Context, who core.Identity, do core.Action, ki
 func (h *handler) prepare(call *core.Call, kind, name string) {
 	call.Server = h.server.wire.Name
 	call.For = core.Object{Kind: kind, Server: call.Server, Name: name}
+	call.Inside = h
 	if call.Notify == nil {
 		call.Notify = func(core.Notification) {}
 	}
@@ -123,7 +124,22 @@ func (t *tool) fits(call *core.Call) bool {
 func (h *handler) invoke(parent context.Context, call *core.Call, c *chain, timeout time.Duration, began time.Time) (*core.Result, error) {
 	ctx := core.NewLifetime(parent, began.Add(timeout))
 	defer ctx.Cancel(nil)
-	result, err := h.run(ctx, call, c.invoker)
+	var result *core.Result
+	var err error
+	if len(c.authorizers) > 0 {
+		if err = h.authorize(ctx, call, c); err != nil && parent.Err() != context.Canceled {
+			return nil, err // also when its time ran out: refused is refused
+		}
+	}
+	if err == nil && len(c.requests) > 0 {
+		rewritten, wrong := h.rewrite(ctx, call, c)
+		if err = wrong; err == nil {
+			call = rewritten
+		}
+	}
+	if err == nil {
+		result, err = h.run(ctx, call, c.invoker)
+	}
 	if err == nil && len(result.InputRequests) == 0 {
 		for _, t := range c.transformers {
 			if result, err = h.transform(ctx, call, t, result); err != nil {

@@ -131,6 +131,26 @@ func badConfigs() []badConfig {
 		{"kind makes nothing", func(c *core.Config) { toolIn(c).Invoker = echoes(`{"problem":"nothing"}`) }, "/servers/0/tools/0/invoker/config", "made nothing"},
 		{"unknown connection", func(c *core.Config) { toolIn(c).Invoker = echoes(`{"connection":"shpo"}`) }, "/servers/0/tools/0/invoker/config/connection", `there is no connection "shpo"; did you mean "shop"?`},
 
+		// Plugins.
+		{"plugin without name", func(c *core.Config) {
+			c.Plugins = append(c.Plugins, core.PluginConfig{At: core.At{Source: c.Plugins[0].At.Source, Path: "/plugins/2"}, Source: "x.wasm"})
+		}, "/plugins/2/name", "name is required; give the plugin a name"},
+		{"plugin name", func(c *core.Config) {
+			c.Plugins = append(c.Plugins, core.PluginConfig{At: core.At{Source: c.Plugins[0].At.Source, Path: "/plugins/2"}, Name: "Acme Weather"})
+		}, "/plugins/2/name", "for example acme-weather"},
+		{"plugin twice", func(c *core.Config) {
+			c.Plugins = append(c.Plugins, core.PluginConfig{At: core.At{Source: c.Plugins[0].At.Source, Path: "/plugins/2"}, Name: "geo"})
+		}, "/plugins/2/name", `there is another plugin "geo"`},
+		{"unknown plugin", func(c *core.Config) { toolIn(c).Authorizers[0] = plugs(`{"plugin":"gard"}`) }, "/servers/0/tools/0/authorizers/0/config", `there is no plugin "gard"; declare it under plugins`},
+		{"plugin missing in config", func(c *core.Config) { toolIn(c).Requests[0] = plugs(`{}`) }, "/servers/0/tools/0/requestTransformers/0/config/plugin", "is required"},
+		{"unknown authorizer", func(c *core.Config) { toolIn(c).Authorizers[0].Kind = "plgu" }, "/servers/0/tools/0/authorizers/0/kind", `there is no authorizer kind "plgu"; did you mean "plug"?`},
+		{"unknown request transformer", func(c *core.Config) { toolIn(c).Requests[0].Kind = "echo" }, "/servers/0/tools/0/requestTransformers/0/kind", `there is no request transformer kind "echo"; known request transformer kinds: plug`},
+		{"no authorizer kind", func(c *core.Config) { toolIn(c).Authorizers[0].Kind = "" }, "/servers/0/tools/0/authorizers/0/kind", "kind is required; known authorizer kinds: plug"},
+		{"unknown catalogue", func(c *core.Config) { c.Servers[0].Catalogues[0].Kind = "plig" }, "/servers/0/catalogues/0/kind", `there is no catalogue kind "plig"; did you mean "plug"?`},
+		{"catalogue config", func(c *core.Config) { c.Servers[0].Catalogues[0].Config = raw(`{"plugin":1}`) }, "/servers/0/catalogues/0/config/plugin", "must be a string, not a number"},
+		{"catalogue of no plugin", func(c *core.Config) { c.Servers[0].Catalogues[0].Config = raw(`{"plugin":"goe"}`) }, "/servers/0/catalogues/0/config", `there is no plugin "goe"`},
+		{"catalogue timeout", func(c *core.Config) { c.Servers[0].Catalogues[0].Timeout = "6m" }, "/servers/0/catalogues/0/timeout", "between 1ms and 5m0s"},
+
 		// Schemas.
 		{"schema no JSON", input(`{"type"`), "/servers/0/tools/0/inputSchema", "is not JSON"},
 		{"schema no object", input(`"object"`), "/servers/0/tools/0/inputSchema", "must be a JSON Schema, not a string"},

@@ -223,10 +223,10 @@ func TestMutatedConfigs(t *testing.T) {
 // An empty Config, a Config of nulls and a huge one are answers, not accidents.
 func TestOddConfigs(t *testing.T) {
 	null := core.Config{
-		Connections: make([]core.ConnectionConfig, 2),
+		Connections: make([]core.ConnectionConfig, 2), Plugins: make([]core.PluginConfig, 2),
 		Servers: []core.ServerConfig{{}, {
 			CORS: &core.CORSConfig{}, Cache: &core.CacheConfig{},
-			Tools: make([]core.ToolConfig, 2), Prompts: make([]core.PromptConfig, 2), Resources: make([]core.ResourceConfig, 2), Templates: make([]core.ResourceConfig, 2),
+			Tools: make([]core.ToolConfig, 2), Catalogues: make([]core.CatalogueConfig, 2), Prompts: make([]core.PromptConfig, 2), Resources: make([]core.ResourceConfig, 2), Templates: make([]core.ResourceConfig, 2),
 		}},
 	}
 	if c, problems := Build(context.Background(), null, Options{}); c != nil || len(problems) < 10 {

@@ -11,6 +11,7 @@ import (
 // works: no kinds, everybody may do everything, nothing is observed or logged.
 type Options struct {
 	Kinds      Kinds
+	Plugins    core.Plugins // nil = documents cannot have plugins
 	Dial       core.Egress  // given to kinds; may be nil where no kind dials
 	AllowCIDRs []string     // private ranges that connections may reach, from settings
 	Changes    core.Changer // where invokers report changes; nil = nowhere. Gateway.Build sets itself
@@ -24,12 +25,19 @@ type Options struct {
 	// Schemas keeps compiled schemas from one Build to the next; nil = each Build
 	// compiles its own. Gateway.Build sets one.
 	Schemas *Schemas
+
+	// reading is told which files the plugins of a Build were read from, also when no
+	// Catalog came of it.
+	reading func(files []string)
 }
 
 // Kinds lists the kinds that documents may name.
 type Kinds struct {
 	Invokers     []core.Kind[core.Invoker]
 	Transformers []core.Kind[core.Transformer]
+	Requests     []core.Kind[core.RequestTransformer]
+	Authorizers  []core.Kind[core.CallAuthorizer]
+	Catalogues   []core.Kind[core.Catalogue]
 }
 
 // Limits bounds what one Config may hold; zero values take the defaults.
@@ -37,7 +45,8 @@ type Limits struct {
 	Bytes       int // all text and JSON of the Config together: 64 MiB
 	Servers     int // 1,000
 	Connections int // 1,000
-	Items       int // tools, prompts, resources and templates of one server: 10,000
+	Plugins     int // 256
+	Items       int // tools (those of catalogues included), prompts, resources and templates of one server: 10,000
 	FileBytes   int // one file, or one text or base64 body: 8 MiB
 	Problems    int // reported at most, one more says that there are others: 500
 }
@@ -51,6 +60,7 @@ func (l Limits) filled() Limits {
 	set(&l.Bytes, 64<<20)
 	set(&l.Servers, 1000)
 	set(&l.Connections, 1000)
+	set(&l.Plugins, 256)
 	set(&l.Items, 10_000)
 	set(&l.FileBytes, 8<<20)
 	set(&l.Problems, 500)

@@ -53,7 +53,9 @@ func TestReadResource(t *testing.T) {
 func TestReadChangedFile(t *testing.T) {
 	config := good(t)
 	file := filepath.Join(rootOf(config.Servers[0].At), "readme.md")
-	h := find(t, publish(t, Options{Kinds: testOptions().Kinds, Limits: Limits{FileBytes: 20}}, config), "bookshop")
+	o := testOptions()
+	o.Limits.FileBytes = 20
+	h := find(t, publish(t, o, config), "bookshop")
 	write := func(content string) {
 		if err := os.WriteFile(file, []byte(content), 0o600); err != nil {
 			t.Fatal(err)

@@ -14,7 +14,11 @@ import (
 
 var errPanic = errors.New("panic; the log has its stack")
 
-// CallTool runs a tool: find → allow → check → invoke → transform → check → record.
+// deepest is how many calls a call may be nested in.
+const deepest = 3
+
+// CallTool runs a tool: find → allow → check → authorize → transform the request →
+// invoke → transform → check → record.
 func (h *handler) CallTool(ctx context.Context, call *core.Call) (*core.Result, error) {
 	began := h.gateway.options.Now()
 	t := h.server.toolOf[call.Tool]
@@ -22,6 +26,11 @@ func (h *handler) CallTool(ctx context.Context, call *core.Call) (*core.Result, 
 		// Forbidden looks like missing (security.md T12).
 		err := &core.Error{Code: core.CodeNotFound, Message: "there is no tool " + quoted(call.Tool), Fix: "list the tools"}
 		h.record(call, "tool", "", string(err.Code), began)
+		return nil, err
+	}
+	if call.Depth > deepest {
+		err := &core.Error{Code: core.CodeLimited, Message: fmt.Sprintf("tools that call tools more than %d deep", deepest), Fix: "let tools call each other less deeply"}
+		h.record(call, "tool", t.wire.Name, string(err.Code), began)
 		return nil, err
 	}
 	result, err := h.callTool(ctx, call, t, began)

@@ -51,6 +51,8 @@ type families struct {
 	calls    *series[callLabels]
 	requests *series[requestLabels]
 	upstream *series[upstreamLabels]
+	plugins  *series[pluginLabels]
+	reported *reported
 }
 
 func (t *Telemetry) startMetrics(o Options) error {
@@ -91,7 +93,11 @@ func (t *Telemetry) startMetrics(o Options) error {
 	f.upstream = newSeries("upstream_requests_total", "Exchanges with upstreams, by outcome; attempt says which try it was.",
 		"upstream_request_duration_seconds", "Time of an exchange with an upstream.",
 		[]string{"connection", "outcome", "method", "status", "attempt", "reused"}, 2, upstreamLabels.values, upstreamLabels.tame, upstreamLabels.rest, upstreamLabels.mark)
-	for _, c := range []prometheus.Collector{f.calls, f.requests, f.upstream} {
+	f.plugins = newSeries("plugin_calls_total", "Calls of plugins, by outcome.",
+		"plugin_call_duration_seconds", "Time of a call of a plugin, waiting for an instance included.",
+		[]string{"plugin", "kind", "outcome"}, 2, pluginLabels.values, pluginLabels.tame, pluginLabels.rest, pluginLabels.mark)
+	f.reported = newReported()
+	for _, c := range []prometheus.Collector{f.calls, f.requests, f.upstream, f.plugins, f.reported} {
 		if err := t.registry.Register(c); err != nil {
 			return err
 		}

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"regexp"
 	"strconv"
 	"strings"
@@ -100,6 +101,21 @@ func TestMetrics(t *testing.T) {
 	tel.Sent(core.UpstreamEvent{Connection: "shop", Method: "GET", Status: 503, Outcome: "error", Duration: 20 * time.Millisecond, Attempt: 1})
 	tel.Sent(core.UpstreamEvent{Connection: "shop", Method: "GET", Status: 200, Outcome: "ok", Duration: 20 * time.Millisecond, Attempt: 2, Reused: true})
 	tel.Reloaded(core.ReloadEvent{OK: false, Mistakes: 3, Warnings: 2})
+	tel.PluginCalled(core.PluginEvent{Plugin: "weather", Kind: core.PluginInvoker, Outcome: "ok", Duration: 2 * time.Millisecond})
+	tel.PluginCalled(core.PluginEvent{Plugin: "weather", Kind: core.PluginInvoker, Outcome: "timeout", Duration: 8 * time.Millisecond})
+	tel.PluginMetric("weather", "hits", core.MetricCounter, 2)
+	tel.PluginMetric("weather", "hits", core.MetricCounter, 0.5)
+	tel.PluginMetric("weather", "hits", core.MetricCounter, -1)         // a counter only rises
+	tel.PluginMetric("weather", "hits", core.MetricCounter, math.NaN()) // and no sum survives this
+	tel.PluginMetric("weather", "cached", core.MetricGauge, 4)
+	tel.PluginMetric("weather", "cached", core.MetricGauge, 3)
+	tel.PluginMetric("weather", "took", core.MetricHistogram, .02)
+	tel.Plugins(func() []core.PluginStatus {
+		return []core.PluginStatus{{
+			Name: "weather", Plugin: "acme/weather", Version: "1.0.0", Digest: "sha256:aa", CPU: time.Second, Fuel: 12, Wait: 2 * time.Second,
+			Discards: 3, Recycled: 4, Instances: 5, Free: 1, Waiting: 6, Memory: 7, Degraded: time.Unix(1, 0),
+		}}
+	})
 	sessions := int64(7)
 	tel.Gauge("sessions", "Sessions in memory.", func() int64 { return sessions })
 	tel.Gauge("sallyport_streams", "Open streams.", func() int64 { return 5 })
@@ -119,13 +135,30 @@ func TestMetrics(t *testing.T) {
 		`sallyport_upstream_requests_total{attempt="1",connection="shop",method="GET",outcome="error",reused="false",status="503"}`: 1,
 		`sallyport_upstream_requests_total{attempt="2",connection="shop",method="GET",outcome="ok",reused="true",status="200"}`:     1,
 		`sallyport_upstream_request_duration_seconds_count{connection="shop",outcome="ok"}`:                                         1,
-		`sallyport_reloads_total{ok="false"}`: 1,
-		`sallyport_reload_last_ok`:            0,
-		`sallyport_reload_last_mistakes`:      3,
-		`sallyport_reload_last_warnings`:      2,
-		`sallyport_panics_total`:              4,
-		`sallyport_sessions`:                  7,
-		`sallyport_streams`:                   5,
+		`sallyport_plugin_calls_total{kind="invoker",outcome="timeout",plugin="weather"}`:                                           1,
+		`sallyport_plugin_call_duration_seconds_count{kind="invoker",plugin="weather"}`:                                             2,
+		`sallyport_plugin_reported_total{name="hits",plugin="weather"}`:                                                             2.5,
+		`sallyport_plugin_reported{name="cached",plugin="weather"}`:                                                                 3,
+		`sallyport_plugin_reported_values_bucket{name="took",plugin="weather",le="0.01"}`:                                           0,
+		`sallyport_plugin_reported_values_bucket{name="took",plugin="weather",le="0.025"}`:                                          1,
+		`sallyport_plugin_info{digest="sha256:aa",name="acme/weather",plugin="weather",signer="",version="1.0.0"}`:                  1,
+		`sallyport_plugin_cpu_seconds_total{plugin="weather"}`:                                                                      1,
+		`sallyport_plugin_fuel_total{plugin="weather"}`:                                                                             12,
+		`sallyport_plugin_wait_seconds_total{plugin="weather"}`:                                                                     2,
+		`sallyport_plugin_discards_total{plugin="weather"}`:                                                                         3,
+		`sallyport_plugin_recycled_total{plugin="weather"}`:                                                                         4,
+		`sallyport_plugin_instances{plugin="weather"}`:                                                                              5,
+		`sallyport_plugin_instances_free{plugin="weather"}`:                                                                         1,
+		`sallyport_plugin_queue{plugin="weather"}`:                                                                                  6,
+		`sallyport_plugin_memory_bytes{plugin="weather"}`:                                                                           7,
+		`sallyport_plugin_degraded{plugin="weather"}`:                                                                               1,
+		`sallyport_reloads_total{ok="false"}`:                                                                                       1,
+		`sallyport_reload_last_ok`:                                                                                                  0,
+		`sallyport_reload_last_mistakes`:                                                                                            3,
+		`sallyport_reload_last_warnings`:                                                                                            2,
+		`sallyport_panics_total`:                                                                                                    4,
+		`sallyport_sessions`:                                                                                                        7,
+		`sallyport_streams`:                                                                                                         5,
 	} {
 		if got, ok := found[name]; !ok || got < want-1e-9 || got > want+1e-9 {
 			t.Errorf("%s = %v (there: %t), want %v", name, got, ok, want)
@@ -168,6 +201,13 @@ func TestCardinality(t *testing.T) {
 	}
 	if got := found[`sallyport_calls_total{kind="tool",name="",outcome="not_found",revision="_other",server="s"}`]; got != 5000 {
 		t.Errorf("%v calls under _other", got)
+	}
+
+	for i := range 3000 {
+		tel.PluginMetric("p", strconv.Itoa(i), core.MetricCounter, 1)
+	}
+	if got := samples(t, tel)[`sallyport_plugin_reported_total{name="_other",plugin="_other"}`]; got != 3000-maxSeries {
+		t.Errorf("%v values of plugins under _other", got)
 	}
 
 	// Even names that we should have known have a bound.

@@ -120,6 +120,27 @@ func (t *Telemetry) Transformers(kinds []core.Kind[core.Transformer]) []core.Kin
 	})
 }
 
+// Requests returns kinds whose request transformers have a span.
+func (t *Telemetry) Requests(kinds []core.Kind[core.RequestTransformer]) []core.Kind[core.RequestTransformer] {
+	return wrap(t, kinds, func(kind string, inner core.RequestTransformer) core.RequestTransformer {
+		return tracedRequest{inner, traceOf{t.tracer, "transform request " + kind}}
+	})
+}
+
+// Authorizers returns kinds whose authorizers have a span.
+func (t *Telemetry) Authorizers(kinds []core.Kind[core.CallAuthorizer]) []core.Kind[core.CallAuthorizer] {
+	return wrap(t, kinds, func(kind string, inner core.CallAuthorizer) core.CallAuthorizer {
+		return tracedAuthorizer{inner, traceOf{t.tracer, "authorize " + kind}}
+	})
+}
+
+// Catalogues returns kinds whose tools have a span around each Invoke.
+func (t *Telemetry) Catalogues(kinds []core.Kind[core.Catalogue]) []core.Kind[core.Catalogue] {
+	return wrap(t, kinds, func(kind string, inner core.Catalogue) core.Catalogue {
+		return tracedCatalogue{inner, traceOf{t.tracer, "invoke " + kind}}
+	})
+}
+
 func wrap[T any](t *Telemetry, kinds []core.Kind[T], around func(kind string, inner T) T) []core.Kind[T] {
 	if t.tracer == nil {
 		return kinds
@@ -186,6 +207,57 @@ func (t tracedTransformer) Close() error { return closeInner(t.Transformer) }
 
 // NeedsValues asks the transformer.
 func (t tracedTransformer) NeedsValues() bool { return needsValues(t.Transformer) }
+
+type tracedRequest struct {
+	core.RequestTransformer
+	span traceOf
+}
+
+func (r tracedRequest) TransformRequest(ctx context.Context, call *core.Call) error {
+	ctx, span := r.span.start(ctx, call)
+	defer span.End()
+	err := r.RequestTransformer.TransformRequest(ctx, call)
+	finish(span, nil, err)
+	return err
+}
+
+func (r tracedRequest) Close() error { return closeInner(r.RequestTransformer) }
+
+// NeedsValues asks the transformer.
+func (r tracedRequest) NeedsValues() bool { return needsValues(r.RequestTransformer) }
+
+type tracedAuthorizer struct {
+	core.CallAuthorizer
+	span traceOf
+}
+
+func (a tracedAuthorizer) AuthorizeCall(ctx context.Context, call *core.Call) error {
+	ctx, span := a.span.start(ctx, call)
+	defer span.End()
+	err := a.CallAuthorizer.AuthorizeCall(ctx, call)
+	finish(span, nil, err)
+	return err
+}
+
+func (a tracedAuthorizer) Close() error { return closeInner(a.CallAuthorizer) }
+
+// NeedsValues asks the authorizer.
+func (a tracedAuthorizer) NeedsValues() bool { return needsValues(a.CallAuthorizer) }
+
+type tracedCatalogue struct {
+	core.Catalogue
+	span traceOf
+}
+
+func (c tracedCatalogue) Invoker(tool string) (core.Invoker, error) {
+	inner, err := c.Catalogue.Invoker(tool)
+	if err != nil {
+		return nil, err
+	}
+	return tracedInvoker{inner, c.span}, nil
+}
+
+func (c tracedCatalogue) Close() error { return closeInner(c.Catalogue) }
 
 func needsValues(inner any) bool {
 	frugal, ok := inner.(core.Frugal)
