@@ -68,6 +68,10 @@ type Budget struct {
 	Wall time.Duration // until the answer, waiting for an instance included
 	CPU  time.Duration // of guest code: time between yields, less the waiting in host calls
 
+	// Raw returns every status of the guest as an Answer instead of an error: for tools
+	// that test a plugin.
+	Raw bool
+
 	// What the host functions may know of the call; see Scope.
 	CallID string
 	Call   *core.Call

@@ -172,6 +172,9 @@ func (p *Plugin) call(ctx context.Context, export string, meta []abi.Pair, paylo
 	}
 	p.breaker.worked()
 	p.back(i)
+	if budget.Raw {
+		return a, nil
+	}
 	if a.Status > abi.ToolError {
 		return a, p.refused(ctx, export, &a)
 	}
