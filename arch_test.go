@@ -54,6 +54,15 @@ var rooms = []room{
 	{"plugins/manifest", []string{"plugins/abi", "plugins/rewrite"}, "says what a plugin is and wants, checked against its module's exports and imports"},
 	{"plugins/trust", []string{"plugins/manifest"}, "a signature is over a manifest, and its digest"},
 	{"plugins/registry", []string{"plugins/manifest", "plugins/trust"}, "carries manifest, module and signatures; never runs them"},
+	{"plugins/result", nil, "a result as guests read and write it, and nothing of guests"},
+	{"plugins/hostcall", []string{"plugins/abi", "plugins/manifest", "plugins/result", "plugins/sandbox"}, "what a guest may ask of the gateway, within a grant; it dials through core.Egress"},
+	{"plugins/selftest", []string{"plugins/abi", "plugins/hostcall", "plugins/manifest", "plugins/result", "plugins/rewrite", "plugins/sandbox"}, "runs a plugin against the world that a fixture describes, and no other"},
+	{"plugins", []string{"plugins/abi", "plugins/hostcall", "plugins/manifest", "plugins/registry", "plugins/result", "plugins/rewrite", "plugins/sandbox", "plugins/selftest", "plugins/trust"}, "loads plugins and makes kinds of them: it knows what a plugin is, and not what serves it"},
+	{"plugins/toolchain", nil, "runs compilers, and looks into nothing that they write"},
+	{"plugins/author", []string{"plugins", "plugins/abi", "plugins/hostcall", "plugins/manifest", "plugins/registry", "plugins/result", "plugins/rewrite", "plugins/sandbox", "plugins/selftest", "plugins/toolchain", "plugins/trust", "sdk", "sdk/go"}, "what an author types, on the same parts as the gateway runs"},
+	{"sdk", []string{"sdk/go"}, "the sources of the SDKs, for new plugins"},
+	{"sdk/go", nil, "a module of its own, which imports nothing"},
+	{"sdk/conformance", []string{"plugins/abi", "plugins/manifest", "plugins/rewrite", "plugins/sandbox", "plugins/selftest", "plugins/toolchain"}, "one set of fixtures, a guest in each language"},
 	{"plugins/guests", []string{"plugins/abi"}, "modules for tests, written by hand against the ABI"},
 	{"plugins/guests/goguest", nil, "a guest stands alone: it is compiled for the sandbox"},
 	{"examples", []string{"core/app"}, "an example starts the program and brings its own upstream"},
@@ -65,6 +74,12 @@ var alone = []string{"core", "plugins/abi", "plugins/rewrite", "plugins/guests",
 
 // props are rooms that only tests import.
 var props = []string{"plugins/guests"}
+
+// testsMay is what tests of a room import beyond what the room may.
+var testsMay = map[string][]string{
+	"plugins/hostcall": {"core/egress"}, // the guard against private addresses is worth a test through the real door
+	"plugins":          {"core/egress"}, // a registry, likewise
+}
 
 // library is one line of "one library, one room".
 type library struct {
@@ -86,7 +101,7 @@ var libraries = []library{
 	{"github.com/uptrace/bun", []string{"store"}, nil, "rows stay in the store"},
 	{"github.com/alecthomas/kong", []string{"core/app"}, nil, "commands stand in one room"},
 	{"github.com/fsnotify/fsnotify", []string{"core/config"}, nil, "documents are watched where they are read"},
-	{"go.yaml.in/yaml", []string{"core/config", "plugins/manifest"}, []string{"core/fixture", "core/invokers", "core/transformers"}, "documents are read in one place, with positions, and manifests in another; a kind's tests may read its own example"},
+	{"go.yaml.in/yaml", []string{"core/config", "plugins/manifest", "plugins/selftest"}, []string{"core/fixture", "core/invokers", "core/transformers"}, "documents are read in one place, with positions, manifests and fixtures in others; a kind's tests may read its own example"},
 	{"github.com/go-json-experiment/json", []string{"core/wire"}, nil, "strictness of JSON is decided once"},
 	{"github.com/expr-lang/expr", []string{"core/expression"}, nil, "expressions are bounded in time, memory and output in one place"},
 	{"github.com/itchyny/gojq", []string{"core/expression"}, nil, "expressions are bounded in time, memory and output in one place"},
@@ -119,7 +134,7 @@ var calls = []call{
 	{"math/rand", regexp.MustCompile(`.`), anyUse, nil, "use math/rand/v2, handed in as a field"},
 	{"math/rand/v2", regexp.MustCompile(`^[^N]|^N$|^N[^e]`), calling, nil, "randomness comes in as a field Rand, so that tests hold it"},
 	{"crypto/rand", regexp.MustCompile(`.`), calling, nil, "randomness comes in as a field Rand (rand.Reader by default), so that tests hold it"},
-	{"os", regexp.MustCompile(`^(Getenv|LookupEnv|Environ|ExpandEnv)$`), calling, []string{"core/config"}, "the environment comes in as a function, so that settings have one order: flag, environment, file"},
+	{"os", regexp.MustCompile(`^(Getenv|LookupEnv|Environ|ExpandEnv)$`), calling, []string{"core/config", "plugins/toolchain"}, "the environment comes in as a function, so that settings have one order: flag, environment, file; compilers are handed ours"},
 	{"os", regexp.MustCompile(`^(Stdout|Stderr|Stdin|Args)$`), anyUse, []string{"core/telemetry"}, "a command writes to what app.Main was given, so that it can be tested as it is typed"},
 	{"os", regexp.MustCompile(`^Exit$`), anyUse, nil, "only main exits, with the code that app.Main returns"},
 }
@@ -167,6 +182,9 @@ func TestRulesBite(t *testing.T) {
 		{"plugins/sandbox/a.go", `import "github.com/sallyport/sallyport/plugins/manifest"`, "plugins/sandbox must not import plugins/manifest"},
 		{"plugins/sandbox/a.go", `import "github.com/sallyport/sallyport/plugins/guests"`, "plugins/sandbox must not import plugins/guests"},
 		{"plugins/sandbox/a_test.go", `import "github.com/sallyport/sallyport/plugins/guests"`, ""},
+		{"plugins/hostcall/a.go", `import "github.com/sallyport/sallyport/core/egress"`, "plugins/hostcall must not import core/egress"},
+		{"plugins/hostcall/a_test.go", `import "github.com/sallyport/sallyport/core/egress"`, ""},
+		{"plugins/newroom/a.go", `import "fmt"`, "plugins/newroom is in no room"},
 		{"core/app/a.go", `import "github.com/sallyport/sallyport/plugins/guests"`, "core/app must not import plugins/guests"},
 		{"core/app/a.go", `import "github.com/sallyport/sallyport/plugins/sandbox"`, ""},
 		{"core/gateway/a.go", `import "github.com/sallyport/sallyport/plugins/sandbox"`, "core/gateway must not import plugins/sandbox"},
@@ -376,8 +394,8 @@ func (f source) test() bool { return strings.HasSuffix(f.name, "_test.go") }
 func roomOf(folder string) (room, bool) {
 	best, found := room{}, false
 	for _, r := range rooms {
-		// "core" is a package, not a home for folders that nobody placed.
-		deep := r.folder != "" && r.folder != "core" && strings.HasPrefix(folder, r.folder+"/")
+		// "core", "plugins" and "sdk" are packages, not homes for folders that nobody placed.
+		deep := r.folder != "" && r.folder != "core" && r.folder != "plugins" && r.folder != "sdk" && strings.HasPrefix(folder, r.folder+"/")
 		if (folder == r.folder || deep) && len(r.folder) >= len(best.folder) {
 			best, found = r, true
 		}
@@ -412,7 +430,7 @@ func (f source) imports() []string {
 		switch {
 		case ours:
 			there, ok := roomOf(inside)
-			prop := f.test() && slices.Contains(props, there.folder)
+			prop := f.test() && (slices.Contains(props, there.folder) || slices.Contains(testsMay[here.folder], there.folder))
 			if !ok || !prop && !here.mayImport(there.folder) {
 				wrong = append(wrong, f.at(spec, "%s must not import %s: %s", title(here.folder), inside, here.why))
 			}

@@ -18,6 +18,7 @@ import (
 	"github.com/alecthomas/kong"
 
 	"github.com/sallyport/sallyport/core"
+	"github.com/sallyport/sallyport/plugins/sandbox"
 )
 
 // Exit codes.
@@ -44,6 +45,7 @@ type commands struct {
 	Check             checkCommand       `cmd:"" help:"Check gateway documents and report every mistake."`
 	Schema            schemaCommand      `cmd:"" help:"Print the JSON Schema of a gateway document."`
 	ConformanceServer conformanceCommand `cmd:"" name:"conformance-server" help:"Serve the fixtures of the MCP conformance suites at /mcp."`
+	Plugin            pluginCommands     `cmd:"" help:"Write, build, test, sign and carry plugins."`
 	Version           versionCommand     `cmd:"" help:"Print version and commit."`
 }
 
@@ -91,15 +93,29 @@ func Main(ctx context.Context, args []string, stdout, stderr io.Writer) (code in
 	return selected.run(ctx, console{out: stdout, err: stderr, lookup: os.LookupEnv, environ: os.Environ})
 }
 
-// commandOf returns the command that was typed, with a blank; "" when there is none
-// of that name.
+// Child does what a process of ours was started for, instead of the command line:
+// compiling a plugin, under limits. A program that calls Main calls Child before
+// anything else, and ends with its code when it ran.
+func Child(env func(string) string, in io.Reader, out io.Writer) (code int, ran bool) {
+	return sandbox.CompileChild(env, in, out)
+}
+
+// commandOf returns the command that was typed, with a blank behind each word; "" when
+// there is none of that name.
 func commandOf(parser *kong.Kong, args []string) string {
-	for _, one := range parser.Model.Children {
-		if len(args) > 0 && one.Name == args[0] {
-			return one.Name + " "
+	words := ""
+	node := parser.Model.Node
+next:
+	for _, word := range args {
+		for _, one := range node.Children {
+			if one.Name == word {
+				words, node = words+word+" ", one
+				continue next
+			}
 		}
+		break
 	}
-	return ""
+	return words
 }
 
 // complain prints an error with its fix and returns the exit code for it.

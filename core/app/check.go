@@ -14,17 +14,29 @@ import (
 )
 
 type checkCommand struct {
-	Files []string `arg:"" name:"file" help:"Gateway documents, or directories of them."`
+	Files        []string `arg:"" name:"file" help:"Gateway documents, or directories of them."`
+	SettingsFile string   `name:"settings" help:"Settings file (YAML) that the gateway will have: keys that may sign plugins, registries. [$$SALLYPORT_SETTINGS]" placeholder:"FILE"`
 }
 
 // run reads and builds the documents exactly as serve does, and serves nothing.
 func (k checkCommand) run(ctx context.Context, c console) int {
 	all := kinds()
+	settings, problems := newSettingFlags().settle(k.SettingsFile, c)
+	if config.Refused(problems) {
+		report(c.err, problems)
+		return exitWrong
+	}
 	quiet := slog.New(slog.DiscardHandler)
-	dial := egress.New(egress.Options{Log: quiet})
-	defer func() { _ = dial.Close() }() // nothing was dialled
-	cfg, problems := config.Read(k.Files, config.Options{Invokers: all.Invokers, Transformers: all.Transformers, Env: c.lookup})
-	catalog, more := gateway.Build(ctx, cfg, gateway.Options{Kinds: all, Dial: dial, Log: quiet, Now: time.Now})
+	dial := egress.New(egress.Options{Log: quiet, Allow: settings.Egress.Allow})
+	defer func() { _ = dial.Close() }() // what was open is of no use any more
+	// What the gateway remembers of plugins is not touched: only its start approves.
+	loaded, err := openPlugins(settings.Plugins, "", dial, core.NoObserver{}, quiet, nil)
+	if err != nil {
+		return c.complain("check", err)
+	}
+	defer func() { _ = loaded.close(context.WithoutCancel(ctx)) }()
+	cfg, problems := config.Read(k.Files, reading(all, c.lookup))
+	catalog, more := gateway.Build(ctx, cfg, gateway.Options{Kinds: all, Plugins: loaded, Dial: dial, Log: quiet, Now: time.Now})
 	if catalog != nil {
 		defer catalog.Close()
 	}
@@ -37,7 +49,11 @@ func (k checkCommand) run(ctx context.Context, c console) int {
 	for i := range cfg.Servers {
 		tools += len(cfg.Servers[i].Tools)
 	}
-	fmt.Fprintf(c.out, "good: %s, %s, %s\n", count(servers, "server"), count(tools, "tool"), count(len(cfg.Connections), "connection"))
+	fmt.Fprintf(c.out, "good: %s, %s, %s", count(servers, "server"), count(tools, "tool"), count(len(cfg.Connections), "connection"))
+	if n := len(cfg.Plugins); n > 0 {
+		fmt.Fprintf(c.out, ", %s", count(n, "plugin"))
+	}
+	fmt.Fprintln(c.out)
 	return exitOK
 }
 

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"log/slog"
 	"os"
+	"slices"
 	"sync"
 	"time"
 
@@ -25,7 +26,7 @@ type documentSet struct {
 // documents reads files and directories, and watches them.
 func documents(settings config.Settings, all gateway.Kinds, lookup func(string) (string, bool)) *documentSet {
 	w := &config.Watcher{Paths: settings.Config, Poll: settings.Reload.Poll}
-	options := config.Options{Invokers: all.Invokers, Transformers: all.Transformers, Env: lookup}
+	options := reading(all, lookup)
 	return &documentSet{
 		read: func() (core.Config, []core.Problem) { return w.Read(options) },
 		watch: func(ctx context.Context, log *slog.Logger, changed func()) {
@@ -36,8 +37,18 @@ func documents(settings config.Settings, all gateway.Kinds, lookup func(string) 
 	}
 }
 
-// load reads, builds and publishes. When something is wrong, nothing changes.
+// reading says what documents may hold.
+func reading(all gateway.Kinds, lookup func(string) (string, bool)) config.Options {
+	return config.Options{
+		Invokers: all.Invokers, Transformers: all.Transformers, Requests: all.Requests, Authorizers: all.Authorizers, Catalogues: all.Catalogues, Env: lookup,
+	}
+}
+
+// load reads, builds and publishes. When something is wrong, nothing changes. One load
+// runs at a time.
 func (h *gatehouse) load(ctx context.Context, docs *documentSet) (problems []core.Problem, refused bool) {
+	h.loading.Lock()
+	defer h.loading.Unlock()
 	began := time.Now()
 	cfg, problems := docs.read()
 	catalog, more := h.gateway.Build(ctx, cfg)
@@ -52,11 +63,13 @@ func (h *gatehouse) load(ctx context.Context, docs *documentSet) (problems []cor
 		for i, file := range files {
 			names[i] = file.Path
 		}
-		docs.also(names...)
+		h.resources = names
 		h.gateway.Publish(catalog)
 		h.tellOfFiles(files)
 		h.state.serve(cfg)
 	}
+	// Also those of a refused plugin: mending its file is a reason to look again.
+	docs.also(slices.Concat(h.resources, h.gateway.PluginFiles())...)
 	h.state.set(h.gateway.Revision(), problems, refused)
 	mistakes, warnings := tally(problems)
 	h.telemetry.Reloaded(core.ReloadEvent{
@@ -105,16 +118,29 @@ func (h *gatehouse) tellOfFiles(files []gateway.WatchedFile) {
 	h.fileSums = sums
 }
 
+// reloads applies changes as they are told, until ctx ends.
+func (h *gatehouse) reloads(ctx context.Context, docs *documentSet) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-h.changed:
+			h.reload(ctx, docs)
+		}
+	}
+}
+
 // reload applies changed documents; what is wrong goes to the log.
-func (h *gatehouse) reload(ctx context.Context, docs *documentSet) {
-	problems, refused := h.load(ctx, docs)
+func (h *gatehouse) reload(ctx context.Context, docs *documentSet) (problems []core.Problem, refused bool) {
+	problems, refused = h.load(ctx, docs)
 	h.logProblems(ctx, problems)
 	mistakes, warnings := tally(problems)
 	if refused {
 		h.log.Error("reload refused; the documents before it are still served", "mistakes", mistakes, "warnings", warnings, "revision", h.gateway.Revision())
-		return
+		return problems, refused
 	}
 	h.log.Info("reloaded", "warnings", warnings, "revision", h.gateway.Revision())
+	return problems, refused
 }
 
 func (h *gatehouse) logProblems(ctx context.Context, problems []core.Problem) {

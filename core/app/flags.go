@@ -57,6 +57,14 @@ func placeholder(knob config.Knob) string {
 		return "FILE_OR_DIR"
 	case "data":
 		return "DIR"
+	case "plugins.keys":
+		return "[NAMES=]FILE"
+	case "plugins.registries":
+		return "HOST[=USER:FILE]"
+	case "admin.listen":
+		return "HOST:PORT"
+	case "admin.token":
+		return "TOKEN"
 	}
 	expects := strings.TrimPrefix(knob.Expects, "a list, each item ")
 	for _, one := range placeholders {

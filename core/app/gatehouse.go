@@ -28,10 +28,14 @@ type gatehouse struct {
 	log       *slog.Logger
 	kinds     gateway.Kinds
 	egress    *egress.Egress
+	plugins   *pluginHouse
+	changed   chan struct{} // something outside the documents asks for another load
 	gateway   *gateway.Gateway
 	sessions  *web.Sessions
 	edge      *web.Edge
 	state     state
+	loading   sync.Mutex
+	resources []string                                  // files of resources in what is served; used by load only
 	fileSums  map[gateway.WatchedFile][sha256.Size]byte // used by load only
 }
 
@@ -49,17 +53,31 @@ func newGatehouse(ctx context.Context, s config.Settings, c console, all gateway
 	if err != nil {
 		return nil, fmt.Errorf("set up telemetry: %w", err)
 	}
-	h := &gatehouse{settings: s, console: c, telemetry: seen, log: seen.Logger()}
-	h.kinds = gateway.Kinds{Invokers: seen.Invokers(all.Invokers), Transformers: seen.Transformers(all.Transformers)}
+	h := &gatehouse{settings: s, console: c, telemetry: seen, log: seen.Logger(), changed: make(chan struct{}, 1)}
+	h.kinds = gateway.Kinds{
+		Invokers: seen.Invokers(all.Invokers), Transformers: seen.Transformers(all.Transformers),
+		Requests: seen.Requests(all.Requests), Authorizers: seen.Authorizers(all.Authorizers), Catalogues: seen.Catalogues(all.Catalogues),
+	}
 	h.egress = egress.New(egress.Options{Allow: s.Egress.Allow, Observer: seen, Log: h.log})
+	if h.plugins, err = openPlugins(s.Plugins, pluginDir(s.Data), h.egress, seen, h.log, h.lookAgain); err != nil {
+		return nil, err
+	}
 	h.gateway = gateway.New(gateway.Options{
-		Kinds: h.kinds, Dial: h.egress, Authorizer: core.AllowAll{}, Observer: seen, Log: h.log, Now: time.Now,
+		Kinds: h.kinds, Plugins: seen.TracePlugins(h.plugins.Host), Dial: h.egress, Authorizer: core.AllowAll{}, Observer: seen, Log: h.log, Now: time.Now,
 	})
 	if err := h.openEdge(); err != nil {
 		return nil, err
 	}
 	seen.Gauge("sallyport_sessions", "Sessions in memory.", func() int64 { return int64(h.sessions.Len()) })
 	return h, nil
+}
+
+// lookAgain asks for another load of the documents. It does not wait for it.
+func (h *gatehouse) lookAgain() {
+	select {
+	case h.changed <- struct{}{}:
+	default: // one is asked for already, and has not begun
+	}
 }
 
 // openEdge makes sessions, the MCP endpoint and the HTTP edge.
@@ -140,7 +158,17 @@ func (h *gatehouse) run(ctx context.Context, docs *documentSet, ready func(net.L
 	inner, stop := context.WithCancel(context.WithoutCancel(ctx))
 	var work sync.WaitGroup
 	work.Go(func() { h.sessions.Run(inner) })
-	work.Go(func() { docs.watch(inner, h.log, func() { h.reload(inner, docs) }) })
+	work.Go(func() { docs.watch(inner, h.log, h.lookAgain) })
+	work.Go(func() { h.plugins.Run(inner) })
+	work.Go(func() { h.reloads(inner, docs) })
+	stopAdmin, err := h.serveAdmin(inner, docs)
+	if err != nil {
+		stop()
+		work.Wait()
+		_ = ln.Close() // nobody was accepted
+		return h.console.complain("serve", err)
+	}
+	defer stopAdmin()
 	served := make(chan error, 1)
 	go func() { served <- h.edge.Serve(ctx, ln) }()
 	h.log.Info("serving", "address", ln.Addr().String(), "revision", h.gateway.Revision(), "version", version)
@@ -160,6 +188,9 @@ func (h *gatehouse) close(ctx context.Context) {
 	defer stop()
 	if err := h.gateway.Close(ctx); err != nil {
 		h.log.Warn("close the gateway", "error", err)
+	}
+	if err := h.plugins.close(ctx); err != nil {
+		h.log.Warn("close plugins", "error", err)
 	}
 	if err := h.egress.Close(); err != nil {
 		h.log.Warn("close egress", "error", err)

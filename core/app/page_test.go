@@ -14,8 +14,7 @@ var update = flag.Bool("update", false, "write docs/kinds.md")
 
 // TestPages keeps docs/kinds.md what the kinds say of themselves.
 func TestPages(t *testing.T) {
-	all := kinds()
-	want := config.KindsPage(all.Invokers, all.Transformers, "app", "TestPages")
+	want := config.KindsPage(reading(kinds(), nil), "app", "TestPages")
 	file := filepath.Join("..", "..", "docs", "kinds.md")
 	if *update {
 		if err := os.WriteFile(file, want, 0o644); err != nil {

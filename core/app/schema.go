@@ -9,8 +9,7 @@ import (
 type schemaCommand struct{}
 
 func (schemaCommand) run(_ context.Context, c console) int {
-	all := kinds()
-	if _, err := c.out.Write(append(config.Schema(all.Invokers, all.Transformers), '\n')); err != nil {
+	if _, err := c.out.Write(append(config.Schema(reading(kinds(), c.lookup)), '\n')); err != nil {
 		return c.complain("print the schema", err)
 	}
 	return exitOK

@@ -19,6 +19,9 @@ import (
 )
 
 func TestMain(m *testing.M) {
+	if code, ran := Child(os.Getenv, os.Stdin, os.Stdout); ran {
+		os.Exit(code)
+	}
 	testscript.Main(m, map[string]func(){
 		"sallyport": func() {
 			ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -35,8 +38,10 @@ func TestCommands(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata/script",
 		RequireExplicitExec: true,
+		Setup:               forGo,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"origin": waitForOrigin, "get": get, "rpc": rpc, "replace": replace, "bookshop": openBookshop, "drown": drown,
+			"guest": writeGuest, "registry": openRegistry, "tools": keepTools, "older": makeOlder,
 		},
 	})
 }

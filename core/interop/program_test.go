@@ -53,6 +53,7 @@ func TestMain(m *testing.M) {
 type program struct {
 	name, pack string
 	args       func(address string) []string
+	plain      bool // built without the race detector: its memory is measured
 
 	once    sync.Once
 	err     error
@@ -81,7 +82,7 @@ func (p *program) start() error {
 	}
 	binary := filepath.Join(p.folder, "program")
 	build := []string{"build", "-o", binary}
-	if underRace() {
+	if underRace() && !p.plain {
 		build = append(build, "-race")
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), buildTime)

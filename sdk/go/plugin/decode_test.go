@@ -45,7 +45,7 @@ type everything struct {
 	Tree    *tree            `json:"tree"`
 	Skipped string           `json:"-"`
 	NoTag   string
-	hidden  string
+	hidden  string //nolint:unused // it must stay empty
 }
 
 var good = []string{
@@ -68,7 +68,7 @@ func TestDecodesAsEncodingJSON(t *testing.T) {
 		if err := json.Unmarshal([]byte(s), &want); err != nil {
 			t.Fatalf("%s: %v", s, err)
 		}
-		if err := unmarshal([]byte(s), &got); err != nil {
+		if err := Unmarshal([]byte(s), &got); err != nil {
 			t.Errorf("%s: %v", s, err)
 		} else if !reflect.DeepEqual(got, want) {
 			t.Errorf("%s:\n got %+v\nwant %+v", s, got, want)

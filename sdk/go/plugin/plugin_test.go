@@ -131,7 +131,7 @@ func TestPanics(t *testing.T) {
 	if a := h.Response(`{}`); a.Status != plugin.StatusInternal {
 		t.Errorf("transformer: %s", a)
 	}
-	onAuthorize = func(*plugin.Context, map[string]any) error { var m map[string]int; m["a"] = 1; return nil }
+	onAuthorize = func(*plugin.Context, map[string]any) error { var m map[string]int; m["a"] = 1; return nil } //nolint:govet,staticcheck // it shall panic
 	if a := h.Authorize(`{}`); a.Status != plugin.StatusInternal {
 		t.Errorf("authorizer: %s", a)
 	}

@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"sort"
+	"strings"
 	"unicode/utf8"
 
 	"github.com/sallyport/sallyport/sdk/go/internal/frame"
@@ -67,6 +68,15 @@ func Plain(text []byte) Result {
 	return Result{payload: orEmpty(text), mime: "text/plain"}
 }
 
+// PlainAs is Plain with a type of text that is not text/plain: text/markdown,
+// text/csv. What does not begin with text/ is taken as text/plain.
+func PlainAs(mimeType string, text []byte) Result {
+	if !strings.HasPrefix(mimeType, "text/") {
+		return Plain(text)
+	}
+	return Result{payload: orEmpty(text), mime: mimeType}
+}
+
 func orEmpty(b []byte) []byte {
 	if b == nil {
 		return []byte{}
@@ -83,8 +93,10 @@ var okHead = string(frame.AppendOut(nil, uint16(StatusOK), nil, nil))
 // appendFrame appends the frame that a tool answers with.
 func (r *Result) appendFrame(dst []byte) []byte {
 	switch {
-	case r.payload != nil && r.mime != "":
+	case r.payload != nil && r.mime == "text/plain":
 		return append(append(dst, plainHead...), r.payload...)
+	case r.payload != nil && r.mime != "":
+		return frame.AppendOut(dst, uint16(StatusOK), []frame.Pair{{Key: "mime", Value: r.mime}}, r.payload)
 	case r.payload == nil && len(r.Content) == 1 && !r.IsError && r.Structured == nil && r.Rest == nil:
 		c := &r.Content[0]
 		if c.Type == "text" && c.Rest == nil && c.Data == "" && c.MIMEType == "" && utf8.ValidString(c.Text) {

@@ -3,6 +3,7 @@ package plugin
 import (
 	"encoding/json"
 	"reflect"
+	"slices"
 	"strings"
 )
 
@@ -27,10 +28,8 @@ func appendSchema(dst []byte, t reflect.Type, more string, within []reflect.Type
 	for t.Kind() == reflect.Pointer {
 		t = t.Elem()
 	}
-	for _, w := range within {
-		if w == t {
-			return append(append(append(dst, '{'), strings.TrimPrefix(more, ",")...), '}')
-		}
+	if slices.Contains(within, t) {
+		return append(append(append(dst, '{'), strings.TrimPrefix(more, ",")...), '}')
 	}
 	open := func(name string) []byte {
 		return append(append(appendString(append(dst, `{"type":`...), name), more...), '}')

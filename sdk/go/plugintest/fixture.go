@@ -140,7 +140,7 @@ func (x Exchange) check(t *testing.T, r plugin.Request) {
 			t.Errorf("request header %s is %q, want %q", name, got, value)
 		}
 	}
-	if want := x.Request.Body; want != nil && string(r.Body) != string(raw(want)) && !sameJSON(r.Body, want) {
+	if want := x.Request.Body; want != nil && !bytes.Equal(r.Body, raw(want)) && !sameJSON(r.Body, want) {
 		t.Errorf("request body %s, want %s", r.Body, want)
 	}
 }

@@ -5,6 +5,7 @@ package main
 
 import (
 	"encoding/json"
+	"maps"
 	"math"
 	"strconv"
 	"strings"
@@ -104,9 +105,7 @@ func convert(v any) (changed int) {
 				}
 			}
 		}
-		for name, value := range renamed {
-			v[name] = value
-		}
+		maps.Copy(v, renamed)
 		changed += len(renamed)
 	}
 	return changed
