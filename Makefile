@@ -1,7 +1,7 @@
 # Every target sets up what it needs. `make run` and `make build` need only Go.
 SHELL := bash
 .DEFAULT_GOAL := help
-.PHONY: help build run test check bench pgo fmt generate clean
+.PHONY: help build run test check plugins bench pgo fmt generate clean
 
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 COMMIT  ?= $(shell git rev-parse --short=12 HEAD 2>/dev/null || echo unknown)
@@ -23,6 +23,9 @@ test: ## run every suite, one line each; sets itself up on Debian as root
 
 check: ## format, tidy, vet, lint, generated files, known vulnerabilities
 	@bash .ci/check.sh
+
+plugins: ## build the plugins of plugins/bundled into bin/plugins
+	@bash .ci/plugins.sh
 
 bench: ## measure and write docs/PERFORMANCE.md
 	go run ./core/bench -write docs/PERFORMANCE.md

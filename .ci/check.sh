@@ -27,11 +27,25 @@ format() {
   [ -z "$wrong" ] || { echo "not formatted (make fmt):"; echo "$wrong"; return 1; }
 }
 
-tidy() { go mod tidy -diff && (cd .ci/tools && go mod tidy -diff); }
+# within COMMAND…: in each Go module below this one, but for those of the tools.
+within() {
+  local module
+  sources '*/go.mod' | grep -v -e '^\.ci/' -e /testdata/ | {
+    local code=0
+    while read -r module; do
+      (cd "$(dirname "$module")" && "$@" </dev/null) || { code=1; echo "in $(dirname "$module")"; }
+    done
+    return $code
+  }
+}
 
-vet() { go vet ./... ./.ci/tally; }
+tidy() { go mod tidy -diff && (cd .ci/tools && go mod tidy -diff) && within go mod tidy -diff; }
 
-lint() { bin/tools/golangci-lint run --allow-parallel-runners ./... ./.ci/tally; }
+vet() { go vet ./... ./.ci/tally && within go vet ./...; }
+
+lint() {
+  bin/tools/golangci-lint run --allow-parallel-runners ./... ./.ci/tally && within "$PWD/bin/tools/golangci-lint" run --allow-parallel-runners ./...
+}
 
 # Generated files are made again in a copy and compared.
 generated() {

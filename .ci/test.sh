@@ -4,8 +4,10 @@
 # What is left out counts as skipped, and a skip fails the run when CI=true.
 #
 # The suites: check (.ci/check.sh); the Go tests, with the race detector where there is a C
-# compiler, one suite a room; sdk/go, a module of its own; and core/interop: clients and
-# conformance suites that nobody here wrote, against the real binary.
+# compiler, one suite a room; the Go modules of their own (sdk/go and plugins); the crates
+# and the npm package of the SDKs and plugins; sdk/conformance; the bundled plugins, built
+# twice and with their fixtures; and core/interop: clients and conformance suites that
+# nobody here wrote, against the real binary.
 set -uo pipefail
 cd "$(dirname "$0")/.."
 results=${SALLYPORT_RESULTS:-}
@@ -16,20 +18,11 @@ fi
 export SALLYPORT_RESULTS=$results
 : >"$results"
 
-say() { echo "--- $*"; }
+. .ci/install.sh
 timed() { local start=$SECONDS; "$@"; local code=$?; echo "--- took $((SECONDS - start)) s"; return $code; }
 
 command -v go >/dev/null || PATH=$PATH:/usr/local/go/bin
 command -v go >/dev/null || { echo "Go is missing: install the version that go.mod names, or newer" >&2; exit 1; }
-
-# install PACKAGE…: from Debian, as root; elsewhere it says no.
-install() {
-  [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null || return 1
-  say "installing $*"
-  { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=300 install -y -qq --no-install-recommends "$@"; } >"$results.apt" 2>&1 </dev/null ||
-    { cat "$results.apt"; rm -f "$results.apt"; return 1; }
-  rm -f "$results.apt"
-}
 
 # The race detector needs cgo.
 race=()
@@ -45,17 +38,25 @@ fi
 # core/interop types the command that the quickstart prints.
 command -v curl >/dev/null || install curl || say "left out: curl, and what the quickstart prints for it"
 
-# The peers of core/interop that are written for Node 22; the tests find them there.
-peers() {
-  local dir=core/interop/node sum
-  command -v npm >/dev/null || install nodejs npm || { say "left out: npm, so the suites that need Node are skipped"; return; }
+# packages DIR WHAT-FOR: npm ci, unless the lock is that of the last one.
+packages() {
+  local dir=$1 sum
+  command -v npm >/dev/null || install nodejs npm || { say "left out: npm, so $2 are skipped"; return 1; }
   sum=$(sha256sum <"$dir/package-lock.json")
   [ "$(cat "$dir/node_modules/.lock-sum" 2>/dev/null)" = "$sum" ] && return
-  say "installing the peers of core/interop"
+  say "installing the packages of $dir"
   (cd "$dir" && npm ci --ignore-scripts --loglevel=error </dev/null) && echo "$sum" >"$dir/node_modules/.lock-sum" ||
-    say "npm ci did not succeed, so the suites that need Node are skipped"
+    { say "npm ci did not succeed, so $2 are skipped"; return 1; }
 }
-peers
+# The peers of core/interop are written for Node 22; the tests find them there.
+packages core/interop/node "the suites that need Node"
+# The compiler of AssemblyScript.
+assemblyscript=true
+packages sdk/assemblyscript "the tests of the AssemblyScript SDK" || assemblyscript=false
+# Those of plugins in Rust and C.
+compilers=true
+toolchains rust || compilers=false
+toolchains c || true # sdk/conformance says what it had to leave out
 
 say "check"
 timed bash .ci/check.sh
@@ -75,11 +76,29 @@ tests() {
   [ "$(wc -l <"$results")" -gt "$before" ] || printf '%s\t0\t1\t0\n' "$name" >>"$results"
 }
 
+# counted NAME FORMAT COMMAND…: a suite of another test runner, whose sums the tally reads.
+counted() {
+  local name=$1 format=$2 code=0 before
+  shift 2
+  before=$(wc -l <"$results")
+  say "$name"
+  "$@" >"$results.log" 2>&1 </dev/null || code=$?
+  "$tally" -out "$results" -name "$name" -format "$format" -code "$code" <"$results.log"
+  [ "$(wc -l <"$results")" -gt "$before" ] || printf '%s\t0\t1\t0\n' "$name" >>"$results"
+  rm -f "$results.log"
+}
+
+# skipped NAME WHY: a suite that cannot run here.
+skipped() {
+  say "left out: $1: $2"
+  printf '%s\t0\t0\t1\n' "$1" >>"$results"
+}
+
 # One package at a time: tests that hold a clock share the cores with nobody. What they are
 # built from is compiled before, on all of them.
-mapfile -t packages < <(go list ./... ./.ci/tally | grep -v -e /core/interop -e /plugins/rewrite)
+mapfile -t rooms < <(go list ./... ./.ci/tally | grep -v -e /core/interop -e /plugins/rewrite -e /plugins/author -e /sdk/conformance)
 go build "${race[@]}" ./... </dev/null || true # the tests will say what is wrong
-timed tests "go test ${race[*]}" -- "${race[@]}" -p 1 -timeout 25m "${packages[@]:-no packages}"
+timed tests "go test ${race[*]}" -- "${race[@]}" -p 1 -timeout 25m "${rooms[@]:-no packages}"
 
 # Bounds on memory and speed hold only without the race detector: tests that know of it
 # (by a build tag) run once more.
@@ -91,12 +110,67 @@ fi
 # the race detector has nothing to find there and makes that ten times slower.
 timed tests plugins/rewrite -- -timeout 10m ./plugins/rewrite
 
-# The SDK is a module of its own.
-sdk() {
-  (cd sdk/go && go vet ./... </dev/null && go mod tidy -diff) || { printf 'sdk/go: go vet, go mod tidy\t0\t1\t0\n' >>"$results"; say "sdk/go: FAILED go vet or go mod tidy"; }
-  at=sdk/go tests sdk/go -- "${race[@]}" -timeout 10m ./...
+# Guests of all languages, built by their compilers and run in the sandbox. The race detector
+# would watch wazero compile them, for minutes.
+timed tests sdk/conformance -name sdk/conformance -- -timeout 10m ./sdk/conformance
+timed tests plugins/author -name plugins/author -- -timeout 10m ./plugins/author
+
+# Go modules of their own.
+modules() {
+  local module
+  for module in $(git ls-files -co --exclude-standard '*/go.mod' | grep -v -e '^\.ci/' -e /testdata/); do
+    module=$(dirname "$module")
+    [ -n "$(git ls-files -co --exclude-standard "$module/*_test.go")" ] || continue
+    at=$module tests "$module" -name "$module" -- "${race[@]}" -timeout 10m ./...
+  done
 }
-timed sdk
+timed modules
+
+# The crates: Debian's cargo, offline; there is nothing to fetch.
+crates() {
+  local crate cargo=cargo
+  [ -x /usr/bin/cargo ] && [ -x /usr/bin/rustc ] && cargo=/usr/bin/cargo && export RUSTC=/usr/bin/rustc RUSTDOC=/usr/bin/rustdoc
+  export CARGO_TARGET_DIR=$PWD/bin/cargo CARGO_NET_OFFLINE=true CARGO_TERM_COLOR=never
+  for crate in sdk/rust plugins/bundled/*/Cargo.toml; do
+    crate=${crate%/Cargo.toml}
+    [ -e "$crate/Cargo.toml" ] || continue
+    if command -v "$cargo" >/dev/null; then
+      counted "$crate" cargo "$cargo" test --offline --locked --manifest-path "$crate/Cargo.toml"
+    else
+      skipped "$crate" "there is no cargo"
+    fi
+  done
+}
+(timed crates)
+
+if $assemblyscript; then
+  timed counted sdk/assemblyscript node npm --prefix sdk/assemblyscript test --silent
+else
+  skipped sdk/assemblyscript "its compiler is not installed"
+fi
+
+# The bundled plugins: built twice, then each with its fixtures as its author runs them. The
+# folder that is tested holds what a release holds: manifest, fixtures and module.
+plugins() {
+  local folder name stage code=0
+  say "plugins, built twice"
+  bash .ci/reproducible.sh || code=$?
+  [ "$code" = 0 ] || grep -q '^plugins, built twice' "$results" || printf 'plugins, built twice\t0\t1\t0\n' >>"$results"
+  stage=$(mktemp -d)
+  for folder in plugins/bundled/*/plugin.yaml; do
+    folder=$(dirname "$folder")
+    name=$(basename "$folder")
+    mkdir "$stage/$name"
+    cp -pr "$folder/plugin.yaml" "$folder/fixtures" "bin/plugins/$name.wasm" "$stage/$name/"
+    counted "plugins/bundled/$name (fixtures)" cases bin/tools/sallyport plugin test "$stage/$name/$name.wasm"
+  done
+  rm -rf "$stage"
+}
+if $compilers; then
+  timed plugins
+else
+  skipped "bundled plugins" "compilers are missing"
+fi
 
 timed tests core/interop -split core/interop -- -count=1 -timeout 25m ./core/interop
 

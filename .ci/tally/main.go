@@ -8,6 +8,12 @@
 // test. Only leaves count: a test with subtests counts through them. The output of
 // what failed, of what did not build and the reason of each skip are printed too.
 // The exit code is 1 when something failed or nothing ran.
+//
+// With -name all tests belong to the suite of that name. With -format cargo, node or
+// cases it reads what `cargo test`, `node --test` or `sallyport plugin test` prints,
+// and -code tells how that ended:
+//
+//	cargo test >log; go run ./.ci/tally -format cargo -name sdk/rust -code $? <log
 package main
 
 import (
@@ -63,8 +69,11 @@ func main() {
 	module := flag.String("module", "github.com/sallyport/sallyport", "module path, cut from package names")
 	split := flag.String("split", "", "package, below the module, whose top-level tests are suites of their own")
 	mark := flag.String("mark", "", "what is added to the name of each suite")
+	name := flag.String("name", "", "name of the one suite that all tests belong to")
+	format := flag.String("format", "go", "what is read: go (go test -json), cargo, node or cases")
+	code := flag.Int("code", 0, "exit code of what was run; not for -format go")
 	flag.Parse()
-	suites, err := tally(os.Stdin, os.Stdout, *module, *split, *mark)
+	suites, err := read(os.Stdin, os.Stdout, reading{*module, *split, *mark, *name, *format, *code})
 	if err == nil && *out != "" {
 		err = record(*out, suites)
 	}
@@ -82,8 +91,46 @@ func main() {
 	}
 }
 
-// tally reads events from in and writes failures, reasons of skips and one line per
-// suite to out.
+// reading says what is read, and how it is called.
+type reading struct {
+	module, split, mark, name, format string
+	code                              int
+}
+
+func read(in io.Reader, out io.Writer, r reading) ([]Suite, error) {
+	if r.format == "go" {
+		suites, err := tally(in, out, r.module, r.split, r.mark)
+		if err != nil {
+			return nil, err
+		}
+		if r.name != "" {
+			one := Suite{Name: r.name}
+			for _, s := range suites {
+				one.Passed += s.Passed
+				one.Failed += s.Failed
+				one.Skipped += s.Skipped
+			}
+			suites = []Suite{one}
+		}
+		for _, s := range suites {
+			fmt.Fprintln(out, s)
+		}
+		return suites, nil
+	}
+	s, lines, err := summary(in, r.format, r.name, r.code)
+	if err != nil {
+		return nil, err
+	}
+	if s.Failed+s.Skipped > 0 {
+		for _, line := range lines {
+			fmt.Fprintln(out, "   ", line)
+		}
+	}
+	fmt.Fprintln(out, s)
+	return []Suite{s}, nil
+}
+
+// tally reads events from in and writes failures and reasons of skips to out.
 func tally(in io.Reader, out io.Writer, module, split, mark string) ([]Suite, error) {
 	rooms := map[string]*room{}
 	builds := map[string][]string{}
@@ -204,7 +251,6 @@ func count(rooms map[string]*room, out io.Writer, module, split, mark string) []
 	suites := make([]Suite, 0, len(names))
 	for _, name := range names {
 		suites = append(suites, *sums[name])
-		fmt.Fprintln(out, *sums[name])
 	}
 	return suites
 }

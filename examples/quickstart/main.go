@@ -23,6 +23,9 @@ import (
 )
 
 func main() {
+	if code, ran := app.Child(os.Getenv, os.Stdin, os.Stdout); ran {
+		os.Exit(code)
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop) // a second signal ends the program at once
 	code := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
