@@ -267,10 +267,13 @@ func kv(then []byte) []byte {
 }
 
 // Configured refuses every configuration that is not two bytes long, with its text.
-func Configured() []byte {
+func Configured() []byte { return ConfiguredWith(abi.OK) }
+
+// ConfiguredWith is Configured that answers a good configuration with this status.
+func ConfiguredWith(status abi.Status) []byte {
 	m := New()
 	m.Export(abi.Configure, m.Func("ii", "l", "i",
-		GlobalGet(Out), Const64(0), Store64(0),
+		GlobalGet(Out), Const64(int64(status)), Store64(0),
 		Get(1), Const(6), Op(Eq), If(Const(8), Answer(2), Op(Return)),
 		GlobalGet(Out), Const(int32(abi.InvalidArgs)), Store(0),
 		GlobalGet(Out), Const(8), Op(Add), Get(0), Const(4), Op(Add), Get(1), Const(4), Op(Sub), MemoryCopy(),

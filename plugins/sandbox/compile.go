@@ -146,6 +146,9 @@ func compile(ctx context.Context, wasm []byte, root string, o *Options) (dir str
 	if err := runChild(ctx, program, wasm, dir, o); err != nil {
 		return "", err
 	}
+	if !filled(dir) { // what follows would compile here, without limits
+		return "", &core.Error{Code: core.CodeInternal, Message: "plugin " + o.Name + ": the process that compiles it left no native code in " + dir}
+	}
 	proven.Store(dir, true)
 	return dir, nil
 }

@@ -2,6 +2,7 @@ package sandbox
 
 import (
 	"context"
+	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -96,6 +97,25 @@ func TestCompileWithoutChild(t *testing.T) {
 	}
 	if !strings.Contains(said.String(), "compiled in this process") {
 		t.Errorf("nothing was said: %q", said.String())
+	}
+}
+
+// A relative cache is the same directory for this process and for the one that
+// compiles: what the latter writes is what the former loads.
+func TestCacheIsRelative(t *testing.T) {
+	t.Chdir(t.TempDir())
+	load(t, guests.Echo(), func(o *Options) { o.InProcess, o.CacheDir = false, "plugin-cache" })
+	var names []string
+	if err := filepath.WalkDir("plugin-cache", func(name string, e fs.DirEntry, err error) error {
+		if err == nil && !e.IsDir() {
+			names = append(names, name)
+		}
+		return err
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if len(names) != 1 || !filled(filepath.Dir(filepath.Dir(names[0]))) || strings.Count(names[0], "plugin-cache") != 1 {
+		t.Errorf("native code is in %q", names)
 	}
 }
 

@@ -132,8 +132,12 @@ func (p *Plugin) newInstance(ctx context.Context, deadline time.Time) (_ *instan
 		if err != nil {
 			return nil, err
 		}
-		if a.Status > abi.Unchanged {
-			return nil, &core.Error{Code: core.CodeInvalid, Message: "plugin " + p.name + " refuses its configuration: " + sayable(a.Payload)}
+		if a.Status != abi.OK {
+			why := sayable(a.Payload)
+			if why == "" {
+				why = "it answers " + a.Status.String()
+			}
+			return nil, &core.Error{Code: core.CodeInvalid, Message: "plugin " + p.name + " refuses its configuration: " + why}
 		}
 	}
 	if p.isolated {

@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"path/filepath"
 	"strconv"
 	"time"
 
@@ -165,6 +166,10 @@ func (p *Plugin) compile(ctx context.Context, wasm []byte, o *Options) error {
 		}
 		defer os.RemoveAll(temporary) //nolint:errcheck // the native code was read into memory
 		root = temporary
+	}
+	root, err := filepath.Abs(root) // the process that compiles runs in another directory
+	if err != nil {
+		return fmt.Errorf("find the cache of plugin %s: %w", p.name, err)
 	}
 	dir, err := compile(ctx, wasm, root, o)
 	if err != nil {

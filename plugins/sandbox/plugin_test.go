@@ -383,6 +383,8 @@ func TestBreakerInPlugin(t *testing.T) {
 func TestConfigure(t *testing.T) {
 	_, err := Load(t.Context(), guests.Configured(), Options{Name: "t", InProcess: true, Config: []byte("bad")})
 	wantCode(t, err, core.CodeInvalid, "refuses its configuration: bad")
+	_, err = Load(t.Context(), guests.ConfiguredWith(abi.Unchanged), Options{Name: "t", InProcess: true})
+	wantCode(t, err, core.CodeInvalid, "refuses its configuration: it answers unchanged")
 	p := load(t, guests.Configured(), nil)
 	if a, err := p.Call(t.Context(), abi.ToolCall, nil, nil, InvokerBudget); err != nil || string(a.Payload) != "" {
 		t.Errorf("%q %v", a.Payload, err)
