@@ -83,7 +83,7 @@ func openDir(dir string) (*Plugin, error) {
 func openFile(file string) (*Plugin, error) {
 	dir := filepath.Dir(file)
 	p := &Plugin{Dir: dir, File: file}
-	text, err := os.ReadFile(filepath.Join(dir, manifestFile)) //nolint:gosec // the author names the file
+	text, err := os.ReadFile(filepath.Join(dir, manifestFile))
 	if err == nil {
 		// Another plugin's plugin.yaml may lie in the same folder.
 		if m, err := manifest.Parse(filepath.Join(dir, manifestFile), text); err == nil && ModuleName(m) == filepath.Base(file) {
@@ -131,7 +131,7 @@ func readModule(file string) ([]byte, error) {
 	if about.Size() > registry.MaxModule {
 		return nil, &core.Error{Code: core.CodeTooLarge, Message: fmt.Sprintf("%s has %s", file, size(about.Size())), Fix: "a module has at most " + size(registry.MaxModule)}
 	}
-	wasm, err := os.ReadFile(file) //nolint:gosec // the author names the file
+	wasm, err := os.ReadFile(file)
 	if err != nil {
 		return nil, fmt.Errorf("read the module: %w", err)
 	}
@@ -144,7 +144,7 @@ func readModule(file string) ([]byte, error) {
 // readManifest reads plugin.yaml of a folder.
 func readManifest(dir string) ([]byte, *manifest.Manifest, error) {
 	file := filepath.Join(dir, manifestFile)
-	text, err := os.ReadFile(file) //nolint:gosec // the author names the folder
+	text, err := os.ReadFile(file)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil, noManifest(dir)
 	}
@@ -193,7 +193,7 @@ func readFixtures(dir string) ([]*selftest.Suite, error) {
 			continue
 		}
 		file := filepath.Join(dir, fixtureDir, e.Name())
-		text, err := os.ReadFile(file) //nolint:gosec // below the folder that the author named
+		text, err := os.ReadFile(file)
 		if err != nil {
 			return nil, fmt.Errorf("read the fixtures: %w", err)
 		}

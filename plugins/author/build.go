@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -92,7 +93,7 @@ func finish(wasm, text []byte, m *manifest.Manifest, suites []*selftest.Suite) (
 		return nil, nil, err
 	}
 	for _, c := range requested(m.Capabilities) {
-		if !has(b.Capabilities, c) && !injects(m.Capabilities, c) {
+		if !slices.Contains(b.Capabilities, c) && !injects(m.Capabilities, c) {
 			b.Unused = append(b.Unused, c)
 		}
 	}
@@ -134,7 +135,7 @@ func agrees(module *rewrite.Module, m *manifest.Manifest) error {
 	}
 	asked := requested(m.Capabilities)
 	for _, c := range capabilitiesOf(module) {
-		if !has(asked, c) {
+		if !slices.Contains(asked, c) {
 			wrong = append(wrong, &core.Error{
 				Code: core.CodeDenied, Message: "the module imports host functions of the capability " + c + ", and plugin.yaml does not ask for it",
 				Fix: "add it under capabilities, or do not call " + strings.Join(functionsOf(c), ", "),
@@ -190,15 +191,6 @@ func functionsOf(capability string) []string {
 		}
 	}
 	return names
-}
-
-func has(list []string, s string) bool {
-	for _, one := range list {
-		if one == s {
-			return true
-		}
-	}
-	return false
 }
 
 func compressed(b []byte) int {

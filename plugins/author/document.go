@@ -69,7 +69,7 @@ func Document(p *Plugin, o RunOptions) (*Served, error) {
 
 // ReadConfig reads a plugin's configuration from a file of JSON.
 func ReadConfig(file string) (json.RawMessage, error) {
-	text, err := os.ReadFile(file) //nolint:gosec // the author names the file
+	text, err := os.ReadFile(file)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, &core.Error{Code: core.CodeNotFound, Message: "there is no file " + file, Fix: "name a file of JSON with the plugin's configuration"}
 	}

@@ -142,7 +142,7 @@ func inspect(source string, a *registry.Artifact, m *manifest.Manifest, o Inspec
 	module, err := rewrite.Inspect(a.Module, rewrite.Default)
 	if err != nil {
 		i.Refusal = err.Error()
-		return i, nil
+		return i, nil //nolint:nilerr // that is what was found
 	}
 	i.look(module, m)
 	if o.Policy != nil {
@@ -160,12 +160,12 @@ func (i *Inspection) look(module *rewrite.Module, m *manifest.Manifest) {
 	i.Linked = capabilitiesOf(module)
 	asked := requested(m.Capabilities)
 	for _, c := range i.Linked {
-		if !has(asked, c) {
+		if !slices.Contains(asked, c) {
 			i.Unasked = append(i.Unasked, c)
 		}
 	}
 	for _, c := range asked {
-		if !has(i.Linked, c) && !injects(m.Capabilities, c) {
+		if !slices.Contains(i.Linked, c) && !injects(m.Capabilities, c) {
 			i.Unused = append(i.Unused, c)
 		}
 	}
@@ -185,7 +185,7 @@ func (i *Inspection) judge(module *rewrite.Module, m *manifest.Manifest, policy 
 	i.Judged, i.Granted, i.Refused = true, granted.Words(), refused
 	given := requested(granted)
 	for _, c := range capabilitiesOf(module) {
-		if !has(given, c) {
+		if !slices.Contains(given, c) {
 			i.NotLinked = append(i.NotLinked, c)
 		}
 	}

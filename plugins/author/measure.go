@@ -23,6 +23,8 @@ type TestOptions struct {
 // LeakCalls is how many calls the leak check makes when nobody says otherwise.
 const LeakCalls = 20_000
 
+const testTime = time.Hour // of all fixtures: whoever waits can stop it
+
 // Tested is how the fixtures of a plugin came out, and what its calls cost.
 type Tested struct {
 	Plugin   *Plugin
@@ -40,7 +42,7 @@ func Test(ctx context.Context, p *Plugin, o TestOptions) (*Tested, error) {
 			Fix: "write one, as `sallyport plugin new` does: cases: [{name: …, call: tool_call, payload: …, expect: …}]",
 		}
 	}
-	options := selftest.Options{CacheDir: o.CacheDir}
+	options := selftest.Options{CacheDir: o.CacheDir, Time: testTime}
 	report, err := selftest.Run(ctx, p.Wasm, p.Manifest, p.Suites, options)
 	if err != nil {
 		return nil, err

@@ -67,7 +67,8 @@ func Measure(ctx context.Context, wasm []byte, m *manifest.Manifest, s *Suite, c
 	}
 	inner, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
-	defer context.AfterFunc(ctx, cancel)()
+	stop := context.AfterFunc(ctx, cancel)
+	defer stop()
 	r := &runner{ctx: inner, wasm: wasm, manifest: m, options: o, clock: newClock(o.Real)}
 	config := firstOf(c.Config, s.Config, json.RawMessage("{}"))
 	scene, err := newScene(inner, m, s, c, config, r.clock.now)
@@ -100,8 +101,8 @@ func Measure(ctx context.Context, wasm []byte, m *manifest.Manifest, s *Suite, c
 	}
 	defer func() {
 		stage.close()
-		done, stop := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
-		defer stop()
+		done, end := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+		defer end()
 		_ = p.Close(done)
 	}()
 	budget := r.budget(c, scene)
@@ -152,7 +153,7 @@ func Measure(ctx context.Context, wasm []byte, m *manifest.Manifest, s *Suite, c
 		result.Finally, result.Peak = last.Memory, max(result.Peak, last.Memory)
 		result.Growing = grew(before, last.Memory)
 	}
-	result.Renewed = int(p.Stats().Recycled) //nolint:gosec // a few
+	result.Renewed = int(p.Stats().Recycled)
 	if calls > 0 {
 		slices.Sort(took)
 		result.P50, result.P99 = took[calls/2], took[calls*99/100]

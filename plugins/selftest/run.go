@@ -29,6 +29,9 @@ func Run(ctx context.Context, wasm []byte, m *manifest.Manifest, suites []*Suite
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
+	if o.Time <= 0 {
+		o.Time = defaultTime
+	}
 	if o.CacheDir == "" && !o.InProcess {
 		dir, remove, err := temporary()
 		if err != nil {
@@ -40,15 +43,20 @@ func Run(ctx context.Context, wasm []byte, m *manifest.Manifest, suites []*Suite
 	// The deadline of ctx is one of the real clock, and must not meet the plugin's.
 	inner, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
-	defer context.AfterFunc(ctx, cancel)()
+	stop := context.AfterFunc(ctx, cancel)
+	defer stop()
 
 	r := &runner{ctx: inner, wasm: wasm, manifest: m, options: o, clock: newClock(o.Real), pure: true}
 	defer r.unload()
 	report := &Report{}
+	begin := o.Real()
 	for _, s := range suites {
 		for i := range s.Cases {
 			if err := ctx.Err(); err != nil {
 				return report, err
+			}
+			if o.Real().Sub(begin) > o.Time {
+				return report, &core.Error{Code: core.CodeTimeout, Message: "the fixtures take longer than " + o.Time.String(), Fix: "make them fewer or quicker: set selftest: true on those alone that the gateway shall run"}
 			}
 			one, err := r.run(s, &s.Cases[i])
 			if ctx.Err() != nil {

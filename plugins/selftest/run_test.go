@@ -336,3 +336,60 @@ func TestAsInTheGateway(t *testing.T) {
 		t.Fatalf("%v %v", r, err)
 	}
 }
+
+// starts is a guest whose configure runs the code, and whose tool call answers OK.
+func starts(name, params, results string, code func(function uint32) []byte) []byte {
+	var function uint32
+	m := guests.New(func(m *guests.Module) { function = m.Import(abi.Module, name, params, results) })
+	m.Data(64, "hello")
+	m.Export(abi.Configure, m.Func("ii", "l", "", code(function), guests.Fine()))
+	return m.Export(abi.ToolCall, m.Func("ii", "l", "", guests.Fine())).Bytes()
+}
+
+// The instance of the next case is made while the last one is compared: what it says as
+// it starts belongs to the next, once.
+func TestStartsBelongToTheirCase(t *testing.T) {
+	wasm := starts(abi.Log, "iii", "", func(log uint32) []byte {
+		return slices.Concat(guests.Const(1), guests.Const(64), guests.Const(5), guests.Call(log))
+	})
+	text := "cases:\n"
+	var want [][]string
+	for _, name := range strings.Split("abcdefghijklmnopqrst", "") {
+		text += "  - {name: " + name + ", call: tool_call, expect: {logs: [hello]}}\n"
+		want = append(want, nil)
+	}
+	r := wants(t, wasm, "invoker", text, want...)
+	for _, c := range r.Cases {
+		if len(c.Logs) != 1 {
+			t.Errorf("%s: its log has %q", c.Name, c.Logs)
+		}
+	}
+}
+
+// A start that asks for the outside gets that of its own case, whichever comes first.
+func TestStartsThatAsk(t *testing.T) {
+	frame := string(abi.AppendIn(nil, []abi.Pair{{Key: ":method", Value: "GET"}, {Key: ":url", Value: "https://api.example/start"}}, nil))
+	var http uint32
+	m := guests.New(func(m *guests.Module) { http = m.Import(abi.Module, abi.HTTP, "ii", "l") })
+	m.Data(64, frame)
+	m.Export(abi.Configure, m.Func("ii", "l", "", guests.Const(64), guests.Const(int32(len(frame))), guests.Call(http), guests.Op(guests.Drop), guests.Fine()))
+	wasm := m.Export(abi.ToolCall, m.Func("ii", "l", "", guests.Fine())).Bytes()
+	one := "call: tool_call, http: [{request: {url: \"https://api.example/start\"}, response: {}}]}\n"
+	wants(t, wasm, "invoker", "cases:\n  - {name: a, "+one+"  - {name: b, "+one+"  - {name: c, call: tool_call}\n  - {name: d, "+one,
+		nil, nil, []string{"/http/0: expected no further request, got GET https://api.example/start"}, nil)
+}
+
+// A module cannot keep the gateway busy with its fixtures.
+func TestRunEnds(t *testing.T) {
+	s, err := Parse("a.yaml", []byte("cases: [{name: a, call: tool_call}, {name: b, call: tool_call}, {name: c, call: tool_call}]"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := Run(t.Context(), guests.Spin(), about(t, "invoker"), []*Suite{s}, Options{InProcess: true, Time: 600 * time.Millisecond})
+	if err == nil || !strings.Contains(err.Error(), "the fixtures take longer than 600ms") {
+		t.Fatalf("got %v", err)
+	}
+	if n := len(r.Cases); n == 0 || n == 3 {
+		t.Errorf("%d cases ran", n)
+	}
+}

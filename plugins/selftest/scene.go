@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"log/slog"
+	"maps"
 	"net/url"
 	"slices"
 	"strings"
@@ -45,9 +46,7 @@ func newScene(ctx context.Context, m *manifest.Manifest, s *Suite, c *Case, conf
 	for _, name := range m.Capabilities.SecretNames() {
 		secrets[name] = core.Secret("secret-" + name) // what the fixture does not give has a value all the same
 	}
-	for name, value := range s.Secrets {
-		secrets[name] = value
-	}
+	maps.Copy(secrets, s.Secrets)
 	var err error
 	o.host, err = hostcall.New(hostcall.Options{
 		Plugin: m.Name, Granted: m.Capabilities, Config: config, Secrets: secrets,

@@ -127,9 +127,14 @@ type Options struct {
 	Log       *slog.Logger
 	InProcess bool // as sandbox.Options: for modules that the program brings itself
 	Plain     bool // without instrumentation: for the comparison of the two
+	// Time bounds the whole run: a module brings its own fixtures, and must not keep the
+	// gateway busy with them. 0 = 2 minutes.
+	Time time.Duration
 	// Real is the clock that durations are measured with; nil = time.Now.
 	Real func() time.Time
 }
+
+const defaultTime = 2 * time.Minute
 
 // Report says how the cases came out, in the order of the suites.
 type Report struct{ Cases []CaseResult }

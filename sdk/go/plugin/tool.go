@@ -153,6 +153,15 @@ func once(what string, at *handler, h handler) {
 
 // toolHandler decodes, runs and encodes. What a type needs is decided here, once.
 func toolHandler[Args, Out any](f func(*Context, Args) (Out, error)) handler {
+	if bare, ok := any(f).(func(*Context, json.RawMessage) (Result, error)); ok {
+		return func(c *Context, payload, dst []byte) ([]byte, error) { // nothing to decode
+			r, err := bare(c, payload)
+			if err != nil {
+				return nil, err
+			}
+			return r.appendFrame(dst), nil
+		}
+	}
 	decode := decoderFor[Args]()
 	if plain, ok := any(f).(func(*Context, Args) (Result, error)); ok {
 		return func(c *Context, payload, dst []byte) ([]byte, error) {
@@ -224,10 +233,19 @@ func decoderFor[T any]() func(payload []byte, v *T) error {
 
 var emptyObject = []byte("{}")
 
+// few is up to how many tools looking at each is faster than the map.
+const few = 8
+
 // toolFor finds the handler of a tool_call.
 func toolFor(c *Context) (handler, error) {
 	name, told := c.meta.Get("tool")
-	if t := registered.tools[string(name)]; t != nil {
+	if len(registered.order) <= few {
+		for _, t := range registered.order {
+			if t.info.Name == string(name) {
+				return t.run, nil
+			}
+		}
+	} else if t := registered.tools[string(name)]; t != nil {
 		return t.run, nil
 	}
 	switch {
