@@ -14,7 +14,7 @@ import (
 type PluginConfig struct {
 	At        `json:"-"`
 	Name      string              `json:"name"`                // what documents call it; a slug
-	Source    string              `json:"source"`              // file below the document's directory, or oci://host/repository[:tag][@digest]
+	Source    string              `json:"source"`              // file (a relative one stays below the document's directory), or oci://host/repository[:tag][@digest]
 	Manifest  string              `json:"manifest,omitempty"`  // file; absent = in the module, or plugin.yaml beside it
 	Digest    string              `json:"digest,omitempty"`    // pin, sha256:…; also approves what that version asks for
 	Disabled  bool                `json:"disabled,omitempty"`  // not loaded; what names it refuses
@@ -126,6 +126,8 @@ type PluginSet interface {
 	Matching(server, tool string) []Plugin
 	// Files lists what was read: when one of them changes, Open gives another set.
 	Files() []string
+	// Revision names the versions that are loaded, by their digests; "" = none is.
+	Revision() string
 	// Close lets go of the plugins. Those that no other set has are closed.
 	Close() error
 }

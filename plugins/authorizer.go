@@ -28,7 +28,11 @@ func (z *authorizer) AuthorizeCall(ctx context.Context, call *core.Call) error {
 	if errors.As(err, &said) && said.Code == core.CodeDenied {
 		return &core.Error{Code: core.CodeDenied, Message: said.Message, Err: deniedError(z.plugin.name)}
 	}
-	z.plugin.host.log.Warn("plugin did not decide: the call is denied", "plugin", z.plugin.name, "server", call.Server, "tool", call.Tool, "error", err)
+	log := z.plugin.host.log
+	if v := z.plugin.version; v != nil {
+		log = v.log
+	}
+	log.Warn("plugin did not decide: the call is denied", "plugin", z.plugin.name, "server", call.Server, "tool", call.Tool, "error", err)
 	return &core.Error{Code: core.CodeDenied, Message: "denied: plugin " + z.plugin.name + " could not decide about this call", Err: err}
 }
 

@@ -10,6 +10,7 @@ import (
 	"github.com/sallyport/sallyport/core"
 	"github.com/sallyport/sallyport/core/wire"
 	"github.com/sallyport/sallyport/plugins/abi"
+	"github.com/sallyport/sallyport/plugins/hostcall"
 	"github.com/sallyport/sallyport/plugins/sandbox"
 )
 
@@ -21,6 +22,9 @@ func (p *Plugin) call(ctx context.Context, at int, call *core.Call, tool string,
 	}
 	budget := v.budgets[at]
 	budget.Call, budget.CallID = call, p.host.callID()
+	if len(v.granted.CallTool) > 0 {
+		ctx = hostcall.Tree(ctx)
+	}
 	if len(v.context) == 0 {
 		return v.code.Call(ctx, abi.Kinds[at], nil, payload, budget)
 	}

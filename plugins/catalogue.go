@@ -81,7 +81,7 @@ func (l *listing) ask(ctx context.Context, p *Plugin) error {
 		return err // nobody waits any more: that says nothing of the plugin
 	case err != nil:
 		if !l.bad {
-			p.host.log.Warn("plugin does not list its tools: the last list stays", "plugin", p.name, "error", err)
+			p.version.log.Warn("plugin does not list its tools: the last list stays", "plugin", p.name, "error", err)
 		}
 		l.bad = true
 		return err
@@ -103,7 +103,7 @@ const (
 )
 
 // listLimits are for a list of that many tools.
-var listLimits = wire.Limits{Depth: 64, Keys: 400_000, String: 1 << 20, Number: 64}
+var listLimits = wire.Limits{Depth: 64, Keys: 100_000, String: 1 << 20, Number: 64}
 
 var toolName = regexp.MustCompile(`^[A-Za-z0-9_.-]{1,128}$`)
 
@@ -113,7 +113,9 @@ func (p *Plugin) list(ctx context.Context) ([]core.ToolConfig, error) {
 	budget.CallID = p.host.callID()
 	a, err := p.version.code.Call(ctx, abi.ToolsList, nil, nil, budget)
 	if err != nil {
-		return nil, err
+		said := *core.AsError(err) // becomes a problem of the documents, which many read
+		said.Message = p.version.outside.Hide(said.Message)
+		return nil, &said
 	}
 	if a.Status != abi.OK {
 		return nil, p.unexpected(lists, "answered "+a.Status.String())
@@ -135,6 +137,8 @@ func (p *Plugin) list(ctx context.Context) ([]core.ToolConfig, error) {
 		return nil, p.unexpected(lists, `answered without {"tools":[…]}`)
 	case len(entries) > maxListed:
 		return nil, p.unexpected(lists, fmt.Sprintf("listed %d tools, at most %d are taken", len(entries), maxListed))
+	case patternsWithin(a.Payload, listLimits, maxPatterns) > maxPatterns:
+		return nil, p.unexpected(lists, "listed tools whose regular expressions are too large together: repeat less in them")
 	}
 	tools := make([]core.ToolConfig, 0, len(entries))
 	seen := make(map[string]bool, len(entries))
@@ -144,10 +148,11 @@ func (p *Plugin) list(ctx context.Context) ([]core.ToolConfig, error) {
 			why = "stands twice"
 		}
 		if why != "" {
-			p.host.log.Warn("tool of a plugin left out", "plugin", p.name, "place", i, "tool", quote(t.Name), "why", why)
+			p.version.log.Warn("tool of a plugin left out", "plugin", p.name, "place", i, "tool", quote(t.Name), "why", why)
 			continue
 		}
 		seen[t.Name] = true
+		visible(&t)
 		tools = append(tools, t)
 	}
 	return tools, nil

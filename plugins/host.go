@@ -39,6 +39,9 @@ type Options struct {
 	Changed func()
 	// Poll is how often tags are resolved again; 0 = 5 minutes, below 0 = never.
 	Poll time.Duration
+	// Later has Open note nothing of what it loads: Remember does, when the documents are
+	// served. For a caller that may refuse them after Open.
+	Later bool
 	// InProcess compiles in this process, without limits of time and memory: for
 	// programs that bring their modules themselves.
 	InProcess bool
@@ -69,6 +72,7 @@ type Host struct {
 
 	opening sync.Mutex // one Open at a time
 	ledger  *ledger    // under opening
+	pending *pending   // of the last Open; under opening
 
 	mu       sync.Mutex
 	closed   bool

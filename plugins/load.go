@@ -46,13 +46,18 @@ func (h *Host) load(ctx context.Context, w *wanted, m *mistakes) *version {
 		m.fail("", fmt.Errorf("prepare plugin %s: %w", w.name, err))
 		return nil
 	}
+	v.log = v.outside.Logger(h.log)
 	v.code, err = sandbox.Load(ctx, w.module, sandbox.Options{
 		Name: w.name, Grant: grantOf(w.granted), Limits: w.limits, Isolation: w.isolation, Config: w.config,
-		Host: v.outside, CacheDir: h.cache(), Log: h.log, Now: h.o.Now, Rand: h.o.Rand, Observe: h.observe, InProcess: h.o.InProcess,
+		Host: v.outside, CacheDir: h.cache(), Log: v.log, Now: h.o.Now, Rand: h.o.Rand, Observe: h.observe, InProcess: h.o.InProcess,
 	})
 	if err != nil {
 		_ = v.outside.Close()
+		said := len(m.list)
 		m.unloadable(err)
+		for i := range m.list[said:] { // a guest says why it refuses its configuration
+			m.list[said+i].Message = v.outside.Hide(m.list[said+i].Message)
+		}
 		return nil
 	}
 	if !h.tested(ctx, w, m) {

@@ -45,7 +45,7 @@ func (h *Host) Open(ctx context.Context, configs []core.PluginConfig) (core.Plug
 	all := h.openAll(ctx, configs)
 	var problems []core.Problem
 	wrong := false
-	namespaces(all)
+	namespaces(configs, all)
 	for i := range all {
 		o, name := &all[i], configs[i].Name //nolint:gosec // all is as long as configs
 		problems = append(problems, o.list...)
@@ -68,12 +68,48 @@ func (h *Host) Open(ctx context.Context, configs []core.PluginConfig) (core.Plug
 	}
 	h.mu.Unlock()
 	h.awake()
+	h.pending = nil
 	if !wrong && ctx.Err() == nil {
-		if err := h.remember(configs, all); err != nil {
-			h.log.Error("which plugins run is not remembered: a restart takes their next version for the first", "error", err)
+		h.pending = &pending{set: s, configs: configs, all: all}
+		if !h.o.Later {
+			h.settle()
 		}
 	}
 	return s, problems
+}
+
+// pending is what Open loaded and nobody has written down.
+type pending struct {
+	set     *set
+	configs []core.PluginConfig
+	all     []opened
+}
+
+// Remember notes that what Open loaded last is served: from now on it is what newer
+// versions are compared with. What documents had that were refused, for whatever mistake,
+// counts as never approved. It does nothing when that set is closed already.
+func (h *Host) Remember() {
+	h.opening.Lock()
+	defer h.opening.Unlock()
+	h.settle()
+}
+
+// settle writes down what is pending; the caller holds opening.
+func (h *Host) settle() {
+	p := h.pending
+	h.pending = nil
+	if p == nil {
+		return
+	}
+	h.mu.Lock()
+	closed := p.set.closed
+	h.mu.Unlock()
+	if closed {
+		return
+	}
+	if err := h.remember(p.configs, p.all); err != nil {
+		h.log.Error("which plugins run is not remembered: a restart takes their next version for the first", "error", err)
+	}
 }
 
 func (h *Host) openAll(ctx context.Context, configs []core.PluginConfig) []opened {
@@ -96,6 +132,10 @@ func (h *Host) openAll(ctx context.Context, configs []core.PluginConfig) []opene
 		places <- struct{}{}
 		work.Go(func() {
 			defer func() { <-places }()
+			defer h.stumbled("load plugin "+c.Name, func() {
+				o.plugin = nil
+				o.add("/source", "the plugin made the gateway stumble", "use another version; the log has the stack, please report it")
+			})
 			h.open(ctx, c, o)
 		})
 	}
@@ -235,6 +275,14 @@ func (h *Host) admit(ctx context.Context, c *core.PluginConfig, level trust.Leve
 		m.add("/source", "the plugin's manifest cannot be remembered: written out it has more than "+manifest.Size(manifest.MaxBytes).String(), "use a version with a smaller manifest")
 		return nil
 	}
+	schemas := make([]json.RawMessage, 0, 2*len(about.Tools)+1)
+	for i := range about.Tools {
+		schemas = append(schemas, about.Tools[i].InputSchema, about.Tools[i].OutputSchema)
+	}
+	if err := patterned(append(schemas, about.ConfigSchema)); err != nil { // the gateway compiles them all
+		m.fail("/source", err)
+		return nil
+	}
 	w := &wanted{name: c.Name, signer: verdict.Signer, digest: a.Digest, module: a.Module, about: about, isolation: about.Isolation}
 	module, err := rewrite.Inspect(a.Module, rewrite.Default)
 	if err != nil {
@@ -295,21 +343,26 @@ func settingOf(config json.RawMessage, about *manifest.Manifest, m *mistakes) js
 	return config
 }
 
-// namespaces warns of plugins that keep their keys in the same namespace: each reads and
-// writes what is the other's.
-func namespaces(all []opened) {
-	first := map[string]string{}
+// namespaces refuses plugins that keep their keys in the same namespace: each reads and
+// writes what is the other's, and which one it asks for its author says. Where the grants
+// of both spell it out, the operator means it.
+func namespaces(configs []core.PluginConfig, all []opened) {
+	first := map[string]int{}
 	for i := range all {
 		o := &all[i]
 		if o.plugin == nil || o.plugin.version == nil || o.plugin.version.granted.KV == nil {
 			continue
 		}
 		namespace := o.plugin.version.granted.KV.Namespace
-		if other, shared := first[namespace]; shared {
-			o.warn("/grants/kv", "the namespace "+quote(namespace)+" is also that of plugin "+other+": each reads and writes what is the other's", "grant it to one of them, unless that is meant")
+		other, shared := first[namespace]
+		if !shared {
+			first[namespace] = i
 			continue
 		}
-		first[namespace] = o.plugin.name
+		if configs[i].Grants.KV.Namespace != namespace || configs[other].Grants.KV.Namespace != namespace {
+			o.add("/grants/kv", "the namespace "+quote(namespace)+" is also that of plugin "+configs[other].Name+": each would read and write what is the other's",
+				"grant it to one of them; if they are meant to share it, write kv: {namespace: "+namespace+"} in the grants of both")
+		}
 	}
 }
 

@@ -326,18 +326,28 @@ func TestTemporaryDirectory(t *testing.T) {
 	}
 }
 
-// Two plugins that keep their keys in one namespace are told of.
+// Two plugins keep their keys in one namespace only where the grants of both say so: it is
+// the author who names it.
 func TestSharedNamespace(t *testing.T) {
 	h := newHost(t, nil)
 	dir := t.TempDir()
 	write(t, filepath.Join(dir, "p.wasm"), kvGuest(t, wantsKV))
-	one := core.PluginConfig{At: at(dir), Name: "p", Source: "p.wasm", Grants: &core.GrantsConfig{KV: &core.KVGrantConfig{}}}
-	other := one
-	other.Name = "q"
-	s, problems := h.Open(t.Context(), []core.PluginConfig{one, other})
-	defer s.Close()
-	if len(problems) != 1 || !problems[0].Warning || problems[0].Path != "/plugins/0/grants/kv" || !strings.Contains(problems[0].Message, "also that of plugin p") {
-		t.Errorf("got %v", words(problems))
+	for _, test := range []struct {
+		first, second string
+		shared        bool
+	}{{"", "", false}, {"notes", "", false}, {"", "notes", false}, {"n*", "*", false}, {"notes", "notes", true}} {
+		var configs []core.PluginConfig
+		for name, namespace := range map[string]string{"p": test.first, "q": test.second} {
+			configs = append(configs, core.PluginConfig{At: at(dir), Name: name, Source: "p.wasm", Grants: &core.GrantsConfig{KV: &core.KVGrantConfig{Namespace: namespace}}})
+		}
+		s, problems := h.Open(t.Context(), configs)
+		got := words(problems)
+		if test.shared != (len(got) == 0) || !test.shared && (len(got) != 1 || !strings.HasPrefix(got[0], "error /plugins/0/grants/kv: the namespace \"notes\" is also that of plugin")) {
+			t.Errorf("%q and %q: %v", test.first, test.second, got)
+		}
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
 	}
 }
 

@@ -3,7 +3,10 @@ package plugins
 import (
 	"context"
 	"encoding/binary"
+	"fmt"
 	"io"
+	"runtime"
+	"runtime/debug"
 	"sync"
 	"time"
 
@@ -112,7 +115,7 @@ func (h *Host) ask(ctx context.Context, now time.Time) (changed bool) {
 	h.mu.Unlock()
 	var mu sync.Mutex
 	atOnce(len(due), func(i int) {
-		other := due[i].version.listed.again(ctx, due[i])
+		other := h.again(ctx, due[i])
 		h.mu.Lock()
 		h.release(due[i].version)
 		h.mu.Unlock()
@@ -123,6 +126,12 @@ func (h *Host) ask(ctx context.Context, now time.Time) (changed bool) {
 		}
 	})
 	return changed
+}
+
+// again asks one catalogue.
+func (h *Host) again(ctx context.Context, p *Plugin) (changed bool) {
+	defer h.stumbled("ask plugin "+p.name+" for its tools", func() { changed = false })
+	return p.version.listed.again(ctx, p)
 }
 
 // atOnce runs f for 0 to n-1, a few beside each other.
@@ -137,6 +146,22 @@ func atOnce(n int, f func(i int)) {
 		})
 	}
 	work.Wait()
+}
+
+// stumbled has a panic end what it happened in, and not the gateway: what is worked on
+// here, in goroutines that nobody else watches, was written by strangers. It is to be
+// deferred. The log learns what panicked only when that holds nothing of theirs.
+func (h *Host) stumbled(doing string, then func()) {
+	r := recover()
+	if r == nil {
+		return
+	}
+	what := fmt.Sprintf("a value of type %T", r)
+	if err, ok := r.(runtime.Error); ok {
+		what = err.Error()
+	}
+	h.log.Error("panic", "doing", doing, "panic", what, "stack", string(debug.Stack()))
+	then()
 }
 
 // poll resolves every tag that was resolved before, and reports whether one moved.
@@ -159,6 +184,7 @@ func (h *Host) poll(ctx context.Context) (moved bool) {
 }
 
 func (h *Host) pollOne(ctx context.Context, name string) (moved bool) {
+	defer h.stumbled("resolve "+name, func() { moved = false })
 	ref, err := registry.ParseReference(name)
 	if err != nil {
 		return false

@@ -24,6 +24,8 @@ const (
 	maxSteps   = 100_000 // of one check
 )
 
+var schemaLimits = wire.Limits{Depth: 64, Keys: 20_000, String: 64 << 10, Number: 64}
+
 // nothing is a loader that refuses every URL and every file.
 type nothing struct{}
 
@@ -43,9 +45,12 @@ func compileSchema(raw json.RawMessage) (s *jsonschema.Schema, err error) {
 	if len(raw) > maxSchema {
 		return nil, fmt.Errorf("the schema has more than %d bytes", maxSchema)
 	}
-	doc, err := wire.DecodeWithin(raw, wire.Limits{Depth: 64, Keys: 20_000, String: 64 << 10, Number: 64})
+	doc, err := wire.DecodeWithin(raw, schemaLimits)
 	if err != nil {
 		return nil, err
+	}
+	if patternsIn(doc, maxPatterns) > maxPatterns {
+		return nil, errors.New("its regular expressions are too large: repeat less in them")
 	}
 	if huge(doc) {
 		return nil, errors.New("the schema holds a number out of range")

@@ -66,6 +66,17 @@ func (s *set) arrange() {
 	slices.SortStableFunc(s.matched, func(a, b *Plugin) int { return cmp.Compare(b.priority, a.priority) })
 }
 
+// Revision names the versions that are loaded, in the order of the documents.
+func (s *set) Revision() string {
+	var text strings.Builder
+	for _, p := range s.order {
+		if p.version != nil {
+			text.WriteString(p.name + " " + p.version.digest + "\n")
+		}
+	}
+	return text.String()
+}
+
 // Files lists what was read, and what would be if it were there.
 func (s *set) Files() []string { return slices.Clone(s.files) }
 

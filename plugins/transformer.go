@@ -38,7 +38,7 @@ func (t *transformer) Transform(ctx context.Context, call *core.Call, in *core.R
 		return nil, err
 	}
 	if missed, say := v.skips.count(v.host.o.Now()); say {
-		v.host.log.Warn("plugin skipped: the result goes on as it was", "plugin", t.plugin.name, "server", call.Server, "tool", call.Tool, "skipped", missed, "error", err)
+		v.log.Warn("plugin skipped: the result goes on as it was", "plugin", t.plugin.name, "server", call.Server, "tool", call.Tool, "skipped", missed, "error", err)
 	}
 	return in, nil
 }

@@ -289,3 +289,57 @@ func TestWhatIsRemembered(t *testing.T) {
 	write(t, file, versioned(t, "0.1.0", "context: [tenant]"))
 	try("p 0.1.0", c)
 }
+
+// What documents approve that are refused after Open, for another mistake, is not
+// approved: neither for the next reload nor for the next start.
+func TestRefusedDocumentsApproveNothing(t *testing.T) {
+	dir, home := t.TempDir(), filepath.Join(t.TempDir(), "plugins")
+	start := func() *Host { return newHost(t, func(o *Options) { o.Dir, o.Later = home, true }) }
+	c := core.PluginConfig{At: at(dir), Name: "p", Source: "p.wasm"}
+	tries := func(h *Host, served bool) []string {
+		t.Helper()
+		s, problems := h.Open(t.Context(), []core.PluginConfig{c})
+		if served {
+			h.Remember()
+		}
+		digest := ""
+		if p, err := s.Plugin("p"); err == nil {
+			digest = p.(*Plugin).Digest()
+		}
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+		h.Remember() // too late: it is closed
+		return append(words(problems), digest)
+	}
+	h := start()
+	write(t, filepath.Join(dir, "p.wasm"), versioned(t, "1.0.0"))
+	if got := tries(h, true); len(got) != 1 {
+		t.Fatal(got)
+	}
+	write(t, filepath.Join(dir, "p.wasm"), versioned(t, "1.1.0", "context: [principal.sub]"))
+	a, err := ReadFiles(filepath.Join(dir, "p.wasm"), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.Digest = a.Digest
+	if got := tries(h, false); len(got) != 1 { // approved, in documents that have a mistake elsewhere
+		t.Fatal(got)
+	}
+	c.Digest = ""
+	for range 2 {
+		if got := tries(h, false); len(got) != 2 || !strings.Contains(got[0], "asks for more than was approved") {
+			t.Fatalf("got %q", got)
+		}
+		shut(t, h)
+		h = start()
+	}
+	c.Digest = a.Digest
+	if got := tries(h, true); len(got) != 1 {
+		t.Fatal(got)
+	}
+	c.Digest = ""
+	if got := tries(h, false); len(got) != 1 || got[0] != a.Digest {
+		t.Errorf("served once, and forgotten: %q", got)
+	}
+}

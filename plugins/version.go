@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"hash"
+	"log/slog"
 	"maps"
 	"slices"
 	"time"
@@ -34,6 +35,7 @@ type version struct {
 	budgets [len(abi.Kinds)]sandbox.Budget
 	code    *sandbox.Plugin
 	outside *hostcall.Host
+	log     *slog.Logger // without the plugin's secrets: what a guest said may stand there
 	loaded  time.Time
 	listed  listing // of its catalogue
 	skips   skips   // of its response transformer

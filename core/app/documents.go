@@ -65,6 +65,7 @@ func (h *gatehouse) load(ctx context.Context, docs *documentSet) (problems []cor
 		}
 		h.resources = names
 		h.gateway.Publish(catalog)
+		h.plugins.Remember()
 		h.tellOfFiles(files)
 		h.state.serve(cfg)
 	}

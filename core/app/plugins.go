@@ -44,7 +44,7 @@ func openPlugins(s config.PluginSettings, dir string, dial core.Egress, observer
 	}
 	host, err := plugins.New(plugins.Options{
 		Dir: dir, Trust: policy, Registry: registryOptions(s, transport), Dial: dial,
-		Observer: observer, Log: log, Now: time.Now, Changed: changed, Poll: poll,
+		Observer: observer, Log: log, Now: time.Now, Changed: changed, Poll: poll, Later: true,
 	})
 	if err != nil {
 		return nil, err

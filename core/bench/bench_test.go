@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"encoding/json"
 	"fmt"
 	"net"
 	"net/http"
@@ -15,6 +16,8 @@ import (
 	"time"
 
 	"go.uber.org/goleak"
+
+	"github.com/sallyport/sallyport/plugins/manifest"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -247,6 +250,55 @@ func TestReport(t *testing.T) {
 	}
 	if !strings.Contains(out.String(), "bars met") {
 		t.Error(out.String())
+	}
+}
+
+// The tables of plugins: what was measured, what was left out, and the bars of both.
+func TestPluginReport(t *testing.T) {
+	var f figures
+	err := json.Unmarshal([]byte(`{"request":1024,"answer":1010,"left_out":[{"what":"go","why":"no Go"}],"guests":[{
+		"name":"rust","module":2048,"load_cold_ms":70,"load_warm_ms":5,"instantiate_us":{"min":50,"median":60},"restore_us":{"min":9,"median":10},
+		"memory_start":1048576,"memory_used":2097152,"resident_each":65536,"throughput":{"echo":{"wall":1,"cpu":2000000}},
+		"calls":{
+			"echo":{"fuel":{"thread_us":{"min":1.6,"median":2},"allocs":1,"bytes":1024},"extism":{"thread_us":{"min":40,"median":50}}},
+			"json":{"fuel":{"thread_us":{"min":12,"median":13},"allocs":3},"plain":{"thread_us":{"min":10,"median":11}}}}}]}`), &f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := func(calls int64) []sample { return []sample{{load: loadReport{Calls: calls, Elapsed: time.Second}}} }
+	r := &report{plan: &plan{}, plugins: &pluginResult{figures: f, http: &rounds{
+		clients: []int{16}, names: []string{builtIn, inRust},
+		samples: map[int]map[string][]sample{16: {builtIn: at(100), inRust: at(95)}},
+	}}}
+	r.judge()
+	text := r.markdown()
+	for _, want := range []string{
+		"| 1 KB to a plugin in Rust and back, CPU | ≤ 1.50 µs | 1.60 µs | missed by 7 % |",
+		"| allocations of a call, plugin in Rust | ≤ 2 | 3 | missed by 50 % |",
+		"| what fuel adds to JSON in Rust | ≤ 30 % | 20.0 % | met |",
+		"| calls/s of a Rust plugin to the built-in echo, 16 clients | ≥ 0.90× | 0.95× | met |",
+		"| Rust | echo | 1.6 (2.0) |  |  |  | 40.0 (50.0) |  |  | 1.0, 1024 B |",
+		"| Rust | JSON | 12.0 (13.0) | 10.0 (11.0) |  |  |  |  | +20 % | 3.0, 0 B |",
+		"| Rust | 2 | 70.0, 5.0 | 50.0 (60.0) | 9.0 (10.0) | 1.0, 2.0 | 0.1 | 2000000 |  |",
+		"| go | no Go |",
+	} {
+		if !strings.Contains(text, want) {
+			t.Errorf("no %q in\n%s", want, text)
+		}
+	}
+	if strings.Contains(text, "plugin in Go") {
+		t.Error("a guest that was left out has a bar")
+	}
+}
+
+// The document of the plugin rounds names both tools, and the manifest the plugin's.
+func TestPluginDocument(t *testing.T) {
+	b, err := pluginDocument()
+	if err != nil || !bytes.Contains(b, []byte(`"kind": "wasm"`)) || !bytes.Contains(b, []byte(`"kind": "echo"`)) {
+		t.Errorf("%s %v", b, err)
+	}
+	if _, err := manifest.Parse("plugin.yaml", []byte(pluginManifest)); err != nil {
+		t.Error(err)
 	}
 }
 

@@ -64,23 +64,33 @@ type gateway struct {
 	binary, dir   string
 	backend, slow string
 	profile       string // file for a CPU profile; "" = none
+	plugins       bool   // it loads plugins that nobody signed
 	revision      int
 }
 
 // build compiles the tree that the working directory is in, as `make build` does.
 func build(ctx context.Context, into string) (string, error) {
-	root, err := exec.CommandContext(ctx, "go", "list", "-m", "-f", "{{.Dir}}").Output()
+	root, err := moduleRoot(ctx)
 	if err != nil {
-		return "", fmt.Errorf("find the module: %w", err)
+		return "", err
 	}
 	binary := filepath.Join(into, "sallyport")
 	cmd := exec.CommandContext(ctx, "go", "build", "-ldflags", "-s -w", "-o", binary, ".") //nolint:gosec // a path of our own
-	cmd.Dir = strings.TrimSpace(string(root))
+	cmd.Dir = root
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if said, err := cmd.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("build the gateway: %w\n%s", err, said)
 	}
 	return binary, nil
+}
+
+// moduleRoot is the folder of the module that the working directory is in.
+func moduleRoot(ctx context.Context) (string, error) {
+	root, err := exec.CommandContext(ctx, "go", "list", "-m", "-f", "{{.Dir}}").Output()
+	if err != nil {
+		return "", fmt.Errorf("find the module: %w", err)
+	}
+	return strings.TrimSpace(string(root)), nil
 }
 
 func (g *gateway) path() string { return filepath.Join(g.dir, "bench.json") }
@@ -108,6 +118,9 @@ func (g *gateway) start(ctx context.Context) (*process, error) {
 			return nil, fmt.Errorf("find this program: %w", err)
 		}
 		binary, args = self, []string{"profiled", g.profile, "serve"}
+	}
+	if g.plugins {
+		args = append(args, "--plugins-trust", "off")
 	}
 	return spawn(ctx, "sallyport", true, binary, append(args,
 		"--config", g.path(), "--data", filepath.Join(g.dir, "data"), "--listen", "127.0.0.1:0",

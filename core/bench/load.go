@@ -36,6 +36,7 @@ type loadReport struct {
 // load is one run of the generator.
 type load struct {
 	target, kind string
+	tool         string // of call
 	clients      int
 	duration     time.Duration
 	rate         float64 // requests a second over all clients; 0 = closed loop
@@ -51,6 +52,7 @@ func runLoad(ctx context.Context, args []string, out io.Writer) error {
 	flags := flag.NewFlagSet("load", flag.ContinueOnError)
 	flags.StringVar(&l.target, "target", "", "address")
 	flags.StringVar(&l.kind, "kind", "plain", "plain, call, list or twins")
+	flags.StringVar(&l.tool, "tool", "get_book", "tool of server bench that call calls")
 	flags.IntVar(&l.clients, "clients", 1, "connections")
 	flags.DurationVar(&l.duration, "duration", time.Second, "how long")
 	flags.Float64Var(&l.rate, "rate", 0, "open loop: requests a second")
@@ -222,7 +224,7 @@ func (l *load) connect(ctx context.Context, i int) (*client, error) {
 	case "plain":
 		c.request = plain(l.target, id)
 	case "call":
-		c.request = call(l.target, "bench", "get_book", id, session)
+		c.request = call(l.target, "bench", l.tool, id, session)
 	case "list":
 		c.request, c.want = list(l.target, "catalogue"), []byte(`"tool_299"`)
 	case "twins":

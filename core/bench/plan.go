@@ -28,6 +28,9 @@ type plan struct {
 	streams    int
 	leaves     int
 	reloadTime time.Duration
+
+	pluginRounds int // over HTTP
+	pluginEach   time.Duration
 }
 
 func (p *plan) settle(quick bool) {
@@ -43,6 +46,7 @@ func (p *plan) settle(quick bool) {
 	if p.reloadTime <= 0 {
 		p.reloadTime = reload
 	}
+	p.settlePlugins()
 }
 
 // wants tells whether a part is to be measured.
@@ -197,6 +201,10 @@ func (p *plan) measure(ctx context.Context, out io.Writer, s *stage, r *report) 
 				r.streams = append(r.streams, one)
 			}
 			return nil
+		}},
+		{"plugins", func() (err error) {
+			r.plugins, err = p.measurePlugins(ctx, s)
+			return err
 		}},
 		{"reload", func() error {
 			one, err := measureReload(ctx, s.gateway, p.reloadTime)

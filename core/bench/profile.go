@@ -19,7 +19,7 @@ func runProfiled(ctx context.Context, args []string, out io.Writer) (err error) 
 	if len(args) == 0 {
 		return errors.New("name the file of the profile")
 	}
-	file, err := os.Create(args[0]) //nolint:gosec // the file that the developer named
+	file, err := os.Create(args[0])
 	if err != nil {
 		return fmt.Errorf("write the profile: %w", err)
 	}

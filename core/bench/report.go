@@ -28,6 +28,7 @@ type report struct {
 	startRSS             []int64
 	streams              []streamResult
 	reload               *reloadResult
+	plugins              *pluginResult
 
 	bars []bar
 }
@@ -127,6 +128,9 @@ func (r *report) judge() {
 		add("memory after the reloads above before", " MiB", mebi(r.reload.RSSAfter-r.reload.RSSBefore), 64, true)
 		add("goroutines after the reloads above before", "", float64(r.reload.Goroutines-r.reload.GoroutineB), 10, true)
 	}
+	if r.plugins != nil {
+		r.plugins.judge(add)
+	}
 }
 
 func (r *report) missed() int {
@@ -142,6 +146,7 @@ func (r *report) missed() int {
 // table is rows of cells under a head.
 type table struct {
 	title string
+	about string // a paragraph before it; may be ""
 	head  []string
 	rows  [][]string
 }
@@ -162,6 +167,9 @@ func (r *report) tables() []table {
 	}
 	if r.legacy != nil {
 		all = append(all, r.legacy.table("Closed loop, revision 2025-11-25 with a session"))
+	}
+	if r.plugins != nil {
+		all = append(all, r.plugins.tables()...)
 	}
 	if other := r.others(); len(other.rows) > 0 {
 		all = append(all, other)
@@ -251,7 +259,11 @@ holds the JSON twice, as structured content and as text. Ratios are medians over
 of the ratio within each round.
 `, r.started.Format(time.DateOnly), r.commit, machine(), r.load, r.remark())
 	for _, t := range r.tables() {
-		fmt.Fprintf(&b, "\n## %s\n\n| %s |\n|%s\n", t.title, strings.Join(t.head, " | "), strings.Repeat("---|", len(t.head)))
+		fmt.Fprintf(&b, "\n## %s\n\n", t.title)
+		if t.about != "" {
+			fmt.Fprintf(&b, "%s\n\n", t.about)
+		}
+		fmt.Fprintf(&b, "| %s |\n|%s\n", strings.Join(t.head, " | "), strings.Repeat("---|", len(t.head)))
 		for _, row := range t.rows {
 			fmt.Fprintf(&b, "| %s |\n", strings.ReplaceAll(strings.Join(row, " | "), "\n", " "))
 		}

@@ -14,6 +14,7 @@ type candidate struct {
 	process *process
 	target  string // address
 	kind    string // of the load
+	tool    string // that call calls; "" = get_book
 	session bool
 }
 
@@ -65,6 +66,9 @@ func (c candidate) measure(ctx context.Context, clients int, each time.Duration,
 	args := []string{
 		"load", "-target", c.target, "-kind", c.kind, "-clients", strconv.Itoa(clients),
 		"-duration", each.String(), "-rate", fmt.Sprint(rate),
+	}
+	if c.tool != "" {
+		args = append(args, "-tool", c.tool)
 	}
 	if c.session {
 		args = append(args, "-session")

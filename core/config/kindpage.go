@@ -15,6 +15,7 @@ func KindsPage(o Options, target, test string) []byte {
 	p.say("An [invoker](configuration.md#invoker) runs a tool; a [transformer](configuration.md#transformer) rewrites its result; " +
 		"a [request transformer](configuration.md#requesttransformer) rewrites its arguments; an [authorizer](configuration.md#authorizer) may refuse a call; " +
 		"a [catalogue](configuration.md#catalogue) brings tools that are known only when the gateway runs. " +
+		"Those named `wasm` are [plugins](plugins.md). " +
 		"Keys marked with ↗ may hold [references](configuration.md#references) such as `${env:NAME}`.\n")
 	for _, group := range []struct{ title, role string }{
 		{"Invokers", roleInvoker}, {"Transformers", roleTransformer}, {"Request transformers", roleRequest}, {"Authorizers", roleAuthorizer}, {"Catalogues", roleCatalogue},

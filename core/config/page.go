@@ -20,7 +20,7 @@ func Reference() []byte {
 	for _, s := range within(document) {
 		p.say("- [%s](#%s)", s.name, anchor(s.name))
 	}
-	p.say("\nThe kinds of invokers, transformers, authorizers and catalogues, and the config of each, are in [kinds.md](kinds.md); start-up settings are in [settings.md](settings.md).\n")
+	p.say("\nThe kinds of invokers, transformers, authorizers and catalogues, and the config of each, are in [kinds.md](kinds.md); start-up settings are in [settings.md](settings.md); how plugins are written, signed and run is in [plugins.md](plugins.md).\n")
 	p.say("## How documents are read\n")
 	p.say(documentRules, maxFile>>20, maxTotal>>20, maxDepth, maxAliased>>20, maxNumber)
 	p.say("## References\n")

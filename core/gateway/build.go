@@ -70,6 +70,7 @@ type build struct {
 	plugins    core.PluginSet     // nil = documents cannot have any
 	pluginAt   map[string]core.At // where each stands
 	pluginUsed map[string]bool    // those that something names, or that match a tool
+	matched    map[string]bool    // those that match a tool
 	unusable   map[unusable]error
 }
 
@@ -130,7 +131,7 @@ func (b *build) config(config *core.Config) {
 	}
 	b.finishPlugins(config.Plugins)
 	if !b.bad() {
-		b.catalog.revision = revisionOf(config)
+		b.catalog.revision = revisionOf(config, b.plugins)
 	}
 }
 

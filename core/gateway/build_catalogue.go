@@ -4,13 +4,14 @@ import (
 	"context"
 	"fmt"
 	"runtime/debug"
+	"slices"
 	"time"
 
 	"github.com/sallyport/sallyport/core"
 )
 
-// listing is how long a catalogue may take to list its tools.
-const listing = 10 * time.Second
+// listingTime is how long a catalogue may take to list its tools.
+const listingTime = 10 * time.Second
 
 // catalogues adds the tools of the catalogues of a server. A wrong catalogue is a
 // mistake of the document; what goes wrong when it is asked is a warning, because it
@@ -32,14 +33,27 @@ func (b *build) catalogues(s *core.ServerConfig, built *server, list []*core.Too
 			b.warn(c.At, "", "the catalogue does not list its tools"+because(err), "none of them is there until it does")
 			continue
 		}
-		list = b.listed(s, built, list, catalogue, &c, p, tools)
+		list = b.listed(s, built, list, &listing{Catalogue: catalogue, config: &c, place: i + 1}, p, tools)
+	}
+	for name, t := range built.toolOf {
+		if t.contested {
+			delete(built.toolOf, name)
+			list = slices.DeleteFunc(list, func(w *core.Tool) bool { return w == t.wire })
+		}
 	}
 	return list
 }
 
+// listing is a catalogue of a server, and which one.
+type listing struct {
+	core.Catalogue
+	config *core.CatalogueConfig
+	place  int // from 1
+}
+
 // toolsOf asks a catalogue, within its time. A panic in it is an error.
 func toolsOf(b *build, catalogue core.Catalogue, p *part) (tools []core.ToolConfig, err error) {
-	ctx, stop := context.WithTimeout(b.ctx, listing)
+	ctx, stop := context.WithTimeout(b.ctx, listingTime)
 	defer stop()
 	defer func() {
 		if r := recover(); r != nil {
@@ -51,7 +65,8 @@ func toolsOf(b *build, catalogue core.Catalogue, p *part) (tools []core.ToolConf
 }
 
 // listed adds the tools that a catalogue listed. What is no good is left out.
-func (b *build) listed(s *core.ServerConfig, built *server, list []*core.Tool, from core.Catalogue, c *core.CatalogueConfig, p *part, tools []core.ToolConfig) []*core.Tool {
+func (b *build) listed(s *core.ServerConfig, built *server, list []*core.Tool, from *listing, p *part, tools []core.ToolConfig) []*core.Tool {
+	c := from.config
 	for i := range tools {
 		if b.ctx.Err() != nil {
 			return list
@@ -63,8 +78,15 @@ func (b *build) listed(s *core.ServerConfig, built *server, list []*core.Tool, f
 		known := &tools[i]
 		if earlier := built.toolOf[c.Prefix+known.Name]; earlier != nil {
 			whose := "of the document"
-			if earlier.listed {
-				whose = "of a catalogue before it"
+			switch earlier.listed {
+			case 0:
+			case from.place:
+				whose = "of the same name before it"
+			default:
+				// Whichever was meant, the other one would get its calls as soon as it lists
+				// the name too.
+				whose = "of another catalogue, which is left out too"
+				earlier.contested = true
 			}
 			b.warn(c.At, "", "tool "+quoted(c.Prefix+known.Name)+" of the catalogue is left out: there is one "+whose, "give the catalogue a prefix")
 			continue
@@ -73,12 +95,12 @@ func (b *build) listed(s *core.ServerConfig, built *server, list []*core.Tool, f
 		own := core.ToolConfig{At: c.At, Name: c.Prefix + known.Name}
 		fill(&own, known)
 		var t *tool
-		wrong := b.trial(func() { t = b.listedTool(s.Name, &own, from, known.Name, p.timeout) })
+		wrong := b.trial(func() { t = b.listedTool(s.Name, &own, from.Catalogue, known.Name, p.timeout) })
 		if len(wrong) > 0 {
 			b.warn(c.At, "", "tool "+quoted(own.Name)+" of the catalogue is left out: "+inCatalogue(wrong[0], c.At.Path), wrong[0].Fix)
 			continue
 		}
-		t.listed = true
+		t.listed = from.place
 		built.toolOf[own.Name] = t
 		list = append(list, t.wire)
 	}

@@ -12,7 +12,7 @@ import (
 // buildPlugins opens the plugins of a Config. The set is the first thing that a
 // Catalog opens, so that it is closed after everything that uses it.
 func (b *build) buildPlugins(list []core.PluginConfig) {
-	b.pluginAt, b.pluginUsed, b.unusable = map[string]core.At{}, map[string]bool{}, map[unusable]error{}
+	b.pluginAt, b.pluginUsed, b.matched, b.unusable = map[string]core.At{}, map[string]bool{}, map[string]bool{}, map[unusable]error{}
 	known := make([]core.PluginConfig, 0, len(list))
 	for i := range list {
 		c := list[i] // a copy: the Config is not ours
@@ -71,12 +71,21 @@ func (b *build) finishPlugins(list []core.PluginConfig) {
 			b.report(b.pluginAt[one.plugin], "/match", "plugin "+quoted(one.plugin)+" cannot be used as "+string(one.kind)+because(err), "mend it, or remove match")
 		}
 	}
+	said := map[string]bool{}
 	for i := range list {
 		c := &list[i]
-		if at, known := b.pluginAt[c.Name]; known && c.Match == nil && !c.Disabled && !b.pluginUsed[c.Name] {
-			b.pluginUsed[c.Name] = true // said once
+		at, known := b.pluginAt[c.Name]
+		switch {
+		case !known || said[c.Name]:
+		case c.Disabled && c.Match != nil: // what names it refuses; what it matches does not
+			b.warn(at, "/disabled", "plugin "+quoted(c.Name)+" is disabled: the tools that it matches are called without it", "remove disabled, unless that is meant; a tool that names it refuses meanwhile")
+		case c.Disabled:
+		case c.Match != nil && !b.matched[c.Name] && !b.bad(): // a letter too few, and an authorizer guards nothing
+			b.warn(at, "/match", "plugin "+quoted(c.Name)+" matches no tool, and stands nowhere", "compare the names under servers and tools with those of your tools; in a catalogue a tool has the prefix in its name")
+		case c.Match == nil && !b.pluginUsed[c.Name]:
 			b.warn(at, "/name", "plugin "+quoted(c.Name)+" is not used", "remove it, name it in a tool, or say by match which tools it stands before and behind")
 		}
+		said[c.Name] = true
 	}
 }
 
@@ -91,7 +100,7 @@ func (b *build) around(c *chain, p *part) {
 	var askers []asker
 	var rewriters []rewriter
 	for _, one := range matching {
-		b.pluginUsed[one.Name()] = true
+		b.pluginUsed[one.Name()], b.matched[one.Name()] = true, true
 		if made, ok := usable(b, one, core.PluginAuthorizer, core.Plugin.CallAuthorizer); ok {
 			askers = append(askers, asker{CallAuthorizer: made, name: one.Name()})
 			c.values = c.values || needsValues(made)

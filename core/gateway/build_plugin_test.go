@@ -280,7 +280,7 @@ func TestRevisionOfPlugins(t *testing.T) {
 	revision := func(change func(*core.PluginConfig)) string {
 		config := good(t)
 		change(&config.Plugins[0])
-		return revisionOf(&config)
+		return revisionOf(&config, nil)
 	}
 	same := revision(func(*core.PluginConfig) {})
 	if revision(func(p *core.PluginConfig) { p.Secrets = map[string]core.Secret{"key": "another"} }) != same {
@@ -295,6 +295,9 @@ func TestRevisionOfPlugins(t *testing.T) {
 		}
 	}
 	config := good(t)
+	if a, b := revisionOf(&config, &pluginSet{revision: "a"}), revisionOf(&config, &pluginSet{revision: "b"}); a == b || a == same {
+		t.Error("the revision is the same with another version of a plugin")
+	}
 	before := sizeOf(&config)
 	config.Plugins[0].Config = raw(`"` + strings.Repeat("x", 1000) + `"`)
 	config.Plugins[0].Secrets["key"] = core.Secret(strings.Repeat("x", 1000))
@@ -316,5 +319,37 @@ func TestSecretsOfPluginsStayHidden(t *testing.T) {
 	_, problems := built(t, o, config)
 	if text := messagesOf(problems) + log.String(); strings.Contains(text, "canary") || !strings.Contains(text, "nobody") {
 		t.Error(text)
+	}
+}
+
+// A plugin that matches no tool guards none: a letter that is missing in match must not
+// pass in silence. Neither must one that is disabled.
+func TestMatchesNothing(t *testing.T) {
+	guard := &plugin{name: "guard", match: &core.MatchConfig{Tools: []string{"delte_*"}}, ask: func(context.Context, *core.Call) error { return nil }}
+	o := testOptions()
+	o.Plugins = &plugins{set: func(context.Context, []core.PluginConfig) (core.PluginSet, []core.Problem) {
+		return &pluginSet{all: []*plugin{guard}}, nil
+	}}
+	config := oneTool(core.ToolConfig{Name: "delete_all", Invoker: echoes(`{}`)})
+	config.Plugins = []core.PluginConfig{{Name: "guard", Match: guard.match}}
+	ok, problems := built(t, o, config)
+	if got := messagesOf(problems); !ok || !strings.HasPrefix(got, `warning: /plugins/0/match: plugin "guard" matches no tool, and stands nowhere; compare`) {
+		t.Errorf("accepted: %v\n%s", ok, got)
+	}
+	// Being named elsewhere does not make the match right.
+	config.Servers[0].Tools[0].Authorizers = []core.KindConfig{plugs(`{"plugin":"guard"}`)}
+	if _, problems = built(t, o, config); !strings.Contains(messagesOf(problems), "matches no tool") {
+		t.Errorf("named too: %s", messagesOf(problems))
+	}
+	guard.match.Tools[0] = "delete_*"
+	if ok, problems = built(t, o, config); !ok || len(problems) > 0 {
+		t.Errorf("it matches: %v %s", ok, messagesOf(problems))
+	}
+	guard.match = nil // as plugins does with one that is disabled
+	config.Servers[0].Tools[0].Authorizers = nil
+	config.Plugins[0].Disabled = true
+	ok, problems = built(t, o, config)
+	if got := messagesOf(problems); !ok || !strings.HasPrefix(got, `warning: /plugins/0/disabled: plugin "guard" is disabled: the tools that it matches are called without it; remove disabled`) {
+		t.Errorf("accepted: %v\n%s", ok, got)
 	}
 }

@@ -68,7 +68,8 @@ type closer struct {
 }
 
 // Revision is a hash of the Config that the Catalog was built from: 16 hexadecimal
-// digits. It covers neither the values of secrets nor what files hold.
+// digits. It covers plugins by their digests, and neither the values of secrets nor what
+// other files hold.
 func (c *Catalog) Revision() string { return c.revision }
 
 // Servers returns the names of the servers, sorted.
@@ -156,7 +157,10 @@ type tool struct {
 	output  *schema // nil = no outputSchema
 	timeout time.Duration
 	chain   chain
-	listed  bool // by a catalogue
+	// contested: another catalogue lists the name too, so neither has it.
+	contested bool
+
+	listed int // by which catalogue of its server, counted from 1; 0 = it stands in the document
 }
 
 // roots are the open directories that files are read under, one for each document

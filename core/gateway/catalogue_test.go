@@ -99,7 +99,7 @@ func TestCatalogueWarnings(t *testing.T) {
 		{"good", []core.ToolConfig{{Name: "a"}}, nil, "", []string{"a", "own"}},
 		{"none", nil, nil, "", []string{"own"}},
 		{"own wins", []core.ToolConfig{{Name: "own", Description: "other"}, {Name: "a"}}, nil, path + `tool "own" of the catalogue is left out: there is one of the document; give the catalogue a prefix`, []string{"a", "own"}},
-		{"twice", []core.ToolConfig{{Name: "a"}, {Name: "a"}}, nil, path + `tool "a" of the catalogue is left out: there is one of a catalogue before it; give the catalogue a prefix`, []string{"a", "own"}},
+		{"twice", []core.ToolConfig{{Name: "a"}, {Name: "a"}}, nil, path + `tool "a" of the catalogue is left out: there is one of the same name before it; give the catalogue a prefix`, []string{"a", "own"}},
 		{"no name", []core.ToolConfig{{}, {Name: "a"}}, nil, path + `tool "" of the catalogue is left out: name: name is required; give the tool a name`, []string{"a", "own"}},
 		{"name", []core.ToolConfig{{Name: "a b"}, {Name: "a"}}, nil, path + `tool "a b" of the catalogue is left out: name: "a b" is not the name of a tool; use 1 to 128 letters, digits, _, . and -`, []string{"a", "own"}},
 		{"schema", []core.ToolConfig{{Name: "b", InputSchema: raw(`{"type":"array"}`)}, {Name: "a"}}, nil, path + `tool "b" of the catalogue is left out: inputSchema/type: an input schema describes an object; write "type": "object"`, []string{"a", "own"}},
@@ -166,7 +166,7 @@ func TestCatalogueIsBounded(t *testing.T) {
 		config := core.Config{Servers: []core.ServerConfig{{Name: "shop", Catalogues: []core.CatalogueConfig{catalogueOf("list", "")}}}}
 		began := time.Now()
 		ok, problems := built(t, o, config)
-		if took := time.Since(began); !ok || took != listing || !strings.Contains(messagesOf(problems), "deadline exceeded") {
+		if took := time.Since(began); !ok || took != listingTime || !strings.Contains(messagesOf(problems), "deadline exceeded") {
 			t.Error(ok, took, messagesOf(problems))
 		}
 		slow.list = func(context.Context) ([]core.ToolConfig, error) { panic("a secret in a panic") }
@@ -206,5 +206,44 @@ func TestCatalogueChanges(t *testing.T) {
 	}
 	if got := toolNames(t, find(t, g, "shop")); !slices.Equal(got, []string{"new"}) {
 		t.Errorf("tools %v", got)
+	}
+}
+
+// A catalogue that begins to list the name of another's tool does not get its calls: what
+// is listed comes from outside, and nobody reviewed it. Neither has the name then.
+func TestCataloguesContest(t *testing.T) {
+	o := testOptions()
+	o.Plugins = setOf(
+		lists("first", core.ToolConfig{Name: "pay"}, core.ToolConfig{Name: "own"}, core.ToolConfig{Name: "a"}),
+		lists("second", core.ToolConfig{Name: "pay"}, core.ToolConfig{Name: "b"}),
+		lists("third", core.ToolConfig{Name: "pay"}, core.ToolConfig{Name: "b.c"}),
+	)
+	config := core.Config{Servers: []core.ServerConfig{{
+		Name: "shop", Tools: []core.ToolConfig{{Name: "own", Invoker: echoes(`{"text":"own"}`)}},
+		Catalogues: []core.CatalogueConfig{catalogueOf("first", ""), catalogueOf("second", ""), catalogueOf("third", "")},
+	}}}
+	g := publish(t, o, config)
+	h := find(t, g, "shop")
+	if got := toolNames(t, h); !slices.Equal(got, []string{"a", "b", "b.c", "own"}) {
+		t.Errorf("tools %v", got)
+	}
+	if _, err := h.CallTool(context.Background(), &core.Call{Tool: "pay", Arguments: raw(`{}`)}); err == nil || core.AsError(err).Code != core.CodeNotFound {
+		t.Errorf("it is called: %v", err)
+	}
+	if got := callTool(t, h, "own", `{}`); textOf(got) != "own" {
+		t.Errorf("got %+v", got)
+	}
+	c, problems := g.Build(context.Background(), config)
+	defer c.Close()
+	got := messagesOf(problems)
+	for _, want := range []string{"/catalogues/0: tool \"own\" of the catalogue is left out: there is one of the document", "/catalogues/1: tool \"pay\" of the catalogue is left out: there is one of another catalogue, which is left out too; give", "/catalogues/2: tool \"pay\""} {
+		if !strings.Contains(got, want) {
+			t.Errorf("%q is not in\n%s", want, got)
+		}
+	}
+	config.Servers[0].Catalogues[1].Prefix, config.Servers[0].Catalogues[2].Prefix = "x.", "y."
+	republish(t, g, config)
+	if got := toolNames(t, find(t, g, "shop")); !slices.Equal(got, []string{"a", "own", "pay", "x.b", "x.pay", "y.b.c", "y.pay"}) {
+		t.Errorf("with prefixes: %v", got)
 	}
 }

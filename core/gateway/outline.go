@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"fmt"
+	"regexp/syntax"
 	"slices"
 	"strconv"
 	"strings"
@@ -16,6 +17,7 @@ type outline struct {
 	ids        bool // it names parts by $id, so a reference may be more than a fragment
 	refs       []reference
 	headers    []core.HeaderParam
+	patterns   int // instructions that its regular expressions compile to, roughly
 	faults     []fault
 	full       bool // a bound was passed: the walk stopped
 }
@@ -40,6 +42,7 @@ func outlineOf(doc any) *outline {
 	if path, found := hugeNumber(doc, ""); found {
 		o.fault(path, "is a number out of range", fmt.Sprintf("exponents go up to %d", maxExponent))
 	}
+	o.patternsIn(doc, "")
 	o.walk(doc, "", 1, []string{})
 	if !o.ids {
 		for _, ref := range o.refs {
@@ -126,6 +129,70 @@ func (o *outline) walk(node any, path string, depth int, properties []string) {
 			o.walk(members[name], path+"/"+escape(keyword)+"/"+escape(name), depth+1, chain)
 		}
 	}
+}
+
+// patternsIn looks for regular expressions everywhere, and not only where walk goes: a
+// reference can make a schema of any part.
+func (o *outline) patternsIn(node any, path string) {
+	switch v := node.(type) {
+	case map[string]any:
+		for _, name := range sortedKeys(v) {
+			switch member := v[name].(type) {
+			case string:
+				if name == "pattern" {
+					o.pattern(member, path+"/pattern")
+				}
+				continue
+			case map[string]any:
+				if name == "patternProperties" {
+					for _, pattern := range sortedKeys(member) {
+						o.pattern(pattern, path+"/patternProperties/"+escape(pattern))
+					}
+				}
+			}
+			o.patternsIn(v[name], path+"/"+escape(name))
+		}
+	case []any:
+		for i, item := range v {
+			o.patternsIn(item, path+"/"+strconv.Itoa(i))
+		}
+	}
+}
+
+// pattern counts what a regular expression compiles to: a repetition is written out as
+// often as it says, so that a short text can take much memory.
+func (o *outline) pattern(text, path string) {
+	if o.full {
+		return
+	}
+	size := len(text)
+	if size <= schemaPatterns {
+		if tree, err := syntax.Parse(text, syntax.Perl); err == nil { // else compiling says what is wrong
+			size = instructions(tree, schemaPatterns)
+		}
+	}
+	if o.patterns += size; o.patterns > schemaPatterns {
+		o.full = true
+		o.fault(path, fmt.Sprintf("the regular expressions of the schema come to more than %d steps", schemaPatterns),
+			"repeat less: maxLength says how long a text may be, and costs nothing")
+	}
+}
+
+func instructions(tree *syntax.Regexp, most int) (n int) {
+	n = 1
+	if tree.Op == syntax.OpLiteral {
+		n = max(1, len(tree.Rune))
+	}
+	for _, sub := range tree.Sub {
+		if n > most {
+			return n
+		}
+		n += instructions(sub, most)
+	}
+	if tree.Op == syntax.OpRepeat {
+		n = 1 + (n-1)*max(1, tree.Min+1, tree.Max) // at most 1,000 together, says package syntax
+	}
+	return n
 }
 
 // header checks one x-mcp-header (2026-07-28, tools): a token, on a string,

@@ -31,6 +31,8 @@ type pluginSet struct {
 	broken map[string]error
 	files  []string
 	close  func() error
+
+	revision string
 }
 
 func (s *pluginSet) Plugin(name string) (core.Plugin, error) {
@@ -44,6 +46,8 @@ func (s *pluginSet) Plugin(name string) (core.Plugin, error) {
 	}
 	return nil, &core.Error{Code: core.CodeInvalid, Message: "there is no plugin " + quoted(name), Fix: "declare it under plugins"}
 }
+
+func (s *pluginSet) Revision() string { return s.revision }
 
 func (s *pluginSet) Matching(server, tool string) (matching []core.Plugin) {
 	covers := func(globs []string, name string) bool {

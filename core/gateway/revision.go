@@ -117,12 +117,15 @@ func sizeOf(config *core.Config) int {
 	return n
 }
 
-// revisionOf hashes what was written. Secrets marshal as ***: a hash that many can
-// see must not help to guess one.
-func revisionOf(config *core.Config) string {
+// revisionOf hashes what was written, and which plugins were loaded for it. Secrets
+// marshal as ***: a hash that many can see must not help to guess one.
+func revisionOf(config *core.Config, plugins core.PluginSet) string {
 	text, err := json.Marshal(config)
 	if err != nil {
 		text = []byte(err.Error())
+	}
+	if plugins != nil {
+		text = append(text, plugins.Revision()...)
 	}
 	sum := sha256.Sum256(text)
 	return hex.EncodeToString(sum[:8])

@@ -24,6 +24,7 @@ const (
 	schemaDepth      = 32      // subschemas within subschemas
 	schemaSubschemas = 1000    // all of them
 	schemaBytes      = 1 << 20 // its text
+	schemaPatterns   = 200_000 // instructions of all its regular expressions, of some 40 bytes each
 	checkSteps       = 100_000 // of one check
 	maxExponent      = 400     // of a number: more is outside of what any upstream can hold
 )

@@ -2,9 +2,11 @@ package gateway
 
 import (
 	"encoding/json"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"testing"
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
@@ -265,4 +267,40 @@ func TestExponent(t *testing.T) {
 			t.Errorf("%s: %d, want %d", text, got, want)
 		}
 	}
+}
+
+// A few characters of a pattern can compile to megabytes, and a reference can lead to a
+// pattern that stands where no keyword leads.
+func TestLargePatterns(t *testing.T) {
+	large := strings.Repeat(`\\w{1000}`, 250)
+	tests := map[string]struct{ schema, path string }{
+		"a pattern":           {`{"type":"object","properties":{"a":{"pattern":"` + large + `"}}}`, "/properties/a/pattern"},
+		"many":                {`{"type":"object","properties":{` + manyPatterns(400) + `}}`, "/properties/p298/pattern"},
+		"pattern properties":  {`{"type":"object","patternProperties":{"` + large + `":{}}}`, ""},
+		"behind a reference":  {`{"type":"object","$ref":"#/x/y","x":{"y":{"pattern":"` + large + `"}}}`, "/x/y/pattern"},
+		"in each other":       {`{"type":"object","properties":{"a":{"pattern":"((\\w{10}){10}){10}` + strings.Repeat(`((\\w{10}){10}){10}`, 250) + `"}}}`, "/properties/a/pattern"},
+		"long, but no number": {`{"type":"object","properties":{"a":{"pattern":"` + strings.Repeat("a", 300_000) + `"}}}`, "/properties/a/pattern"},
+	}
+	for name, test := range tests {
+		s, faults := compileSchema([]byte(test.schema))
+		if s != nil || len(faults) != 1 || !strings.Contains(faults[0].message, "more than 200000 steps") || test.path != "" && faults[0].path != test.path {
+			t.Errorf("%s: %v", name, faults)
+		}
+	}
+	for _, fine := range []string{
+		`{"type":"object","properties":{"a":{"pattern":"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$"},"pattern":{"type":"string"}}}`,
+		`{"type":"object","properties":{` + manyPatterns(200) + `}}`,
+	} {
+		if _, faults := compileSchema([]byte(fine)); faults != nil {
+			t.Errorf("%s: %v", fine[:40], faults)
+		}
+	}
+}
+
+func manyPatterns(n int) string {
+	var b strings.Builder
+	for i := range n {
+		fmt.Fprintf(&b, `"p%03d":{"pattern":"[a-z]{660,670}"},`, i)
+	}
+	return b.String() + `"z":{}`
 }

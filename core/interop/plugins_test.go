@@ -114,11 +114,15 @@ func TestPluginReloads(t *testing.T) {
 			}
 		})
 	}
-	digests := map[string]bool{}
+	digests, revisions := map[string]bool{}, map[string]bool{}
 	var before, after int64
 	for n := 1; n <= reloads; n++ {
 		swapPlugin(t, folder, n)
-		askAdmin(t, http.MethodPost, admin, "/api/v1/reload")
+		var done struct{ Revision string }
+		if err := json.Unmarshal(askAdmin(t, http.MethodPost, admin, "/api/v1/reload"), &done); err != nil {
+			t.Fatal(err)
+		}
+		revisions[done.Revision] = true
 		var state struct{ Digest string }
 		if err := json.Unmarshal(askAdmin(t, http.MethodGet, admin, "/api/v1/plugins/echo"), &state); err != nil {
 			t.Fatal(err)
@@ -132,8 +136,8 @@ func TestPluginReloads(t *testing.T) {
 	close(stop)
 	work.Wait()
 	t.Logf("%d reloads, %d calls, %d failed; %d KiB after a quarter, %d KiB at the end", reloads, calls.Load(), failed.Load(), before>>10, after>>10)
-	if len(digests) != reloads {
-		t.Errorf("%d versions ran, want %d", len(digests), reloads)
+	if len(digests) != reloads || len(revisions) != reloads {
+		t.Errorf("%d versions ran, in %d revisions, want %d", len(digests), len(revisions), reloads)
 	}
 	if calls.Load() < reloads {
 		t.Errorf("only %d calls were made beside %d reloads", calls.Load(), reloads)

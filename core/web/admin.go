@@ -1,12 +1,15 @@
 package web
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"crypto/subtle"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net"
+	"runtime/debug"
 	"strconv"
 	"strings"
 	"time"
@@ -54,12 +57,16 @@ type Reloaded struct {
 // nothing else stands before this plane.
 const leastToken = 16
 
+// adminPerIP bounds the connections of one address: a quarter of all, so that one that
+// opens them and sends nothing locks out no other.
+const adminPerIP = 64
+
 // NewAdmin returns an Admin that listens nowhere yet.
 func NewAdmin(o AdminOptions) (*Admin, error) {
 	if len(o.Token) < leastToken {
 		return nil, &core.Error{
 			Code: core.CodeInvalid, Message: "admin.token has fewer than " + strconv.Itoa(leastToken) + " characters",
-			Fix: "make one with `openssl rand -hex 32`, and set SALLYPORT_ADMIN_TOKEN or admin.token: ${file:…}",
+			Fix: "make one with `openssl rand -hex 32`, and set SALLYPORT_ADMIN_TOKEN, or admin.token in the settings file",
 		}
 	}
 	if o.Log == nil {
@@ -68,10 +75,11 @@ func NewAdmin(o AdminOptions) (*Admin, error) {
 	a := &Admin{o: o, gate: newGate(o.Hosts, nil), token: sha256.Sum256([]byte(o.Token.Reveal())), log: o.Log}
 	a.app = fiber.New(fiber.Config{
 		DisableStartupMessage: true, CaseSensitive: true, StrictRouting: true, Immutable: true,
-		BodyLimit: 64 << 10, ReadTimeout: 10 * time.Second, WriteTimeout: time.Minute, IdleTimeout: time.Minute, Concurrency: 256,
+		BodyLimit: 64 << 10, ReadTimeout: 5 * time.Second, WriteTimeout: time.Minute, IdleTimeout: 15 * time.Second, Concurrency: 256,
 		DisablePreParseMultipartForm: true, ErrorHandler: a.fail,
 	})
 	a.app.Server().Logger = quiet{a.log}
+	a.app.Server().MaxConnsPerIP = adminPerIP
 	a.app.Use(a.admit)
 	a.app.Get("/api/v1/plugins", a.plugins)
 	a.app.Get("/api/v1/plugins/:name", a.plugin)
@@ -141,20 +149,39 @@ func statusText(status int) string { return fiber.NewError(status).Message }
 func (a *Admin) admit(c *fiber.Ctx) error {
 	c.Set(fiber.HeaderCacheControl, "no-store")
 	c.Set(fiber.HeaderXContentTypeOptions, "nosniff")
-	if !a.gate.host(string(c.Request().Header.Host()), address(c.Context().LocalAddr())) {
+	head := &c.Request().Header
+	if !bytes.HasPrefix(head.RequestURI(), []byte("/")) { // http://other.example/…, which names a host of its own
+		return &problem{status: fiber.StatusBadRequest, detail: "the request line names more than a path", fix: "call the admin plane directly, not as a proxy"}
+	}
+	if !a.gate.host(string(head.Host()), address(c.Context().LocalAddr())) {
 		return &problem{status: fiber.StatusForbidden, detail: refuseHost.message, fix: refuseHost.fix}
 	}
-	if c.Get(fiber.HeaderOrigin) != "" {
+	if len(head.PeekAll(fiber.HeaderOrigin)) > 0 {
 		return &problem{status: fiber.StatusForbidden, detail: "web pages may not call the admin plane", fix: "call it from a program"}
 	}
 	token, found := strings.CutPrefix(c.Get(fiber.HeaderAuthorization), "Bearer ")
+	found = found && len(head.PeekAll(fiber.HeaderAuthorization)) == 1
 	sum := sha256.Sum256([]byte(token))
 	if !found || subtle.ConstantTimeCompare(sum[:], a.token[:]) != 1 {
 		c.Set(fiber.HeaderWWWAuthenticate, `Bearer realm="sallyport admin"`)
 		return &problem{status: fiber.StatusUnauthorized, detail: "the token is missing or wrong", fix: "send Authorization: Bearer TOKEN, with the value of admin.token in the settings"}
 	}
+	return a.next(c)
+}
+
+// next runs the route. A panic in it ends the request, not the process; its value may hold
+// anything, so only its type is logged.
+func (a *Admin) next(c *fiber.Ctx) (err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			a.log.Error("panic in the admin plane", "path", c.Path(), "panic", fmt.Sprintf("a value of type %T", r), "stack", string(debug.Stack()))
+			err = errPanicked
+		}
+	}()
 	return c.Next()
 }
+
+var errPanicked = errors.New("panic")
 
 // pluginState is a plugin as the admin plane tells it.
 type pluginState struct {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"strings"
@@ -144,5 +145,80 @@ func TestAdminWantsALongToken(t *testing.T) {
 		if _, err := NewAdmin(AdminOptions{Token: token}); core.AsError(err).Code != core.CodeInvalid {
 			t.Errorf("%d characters: %v", len(token), err)
 		}
+	}
+}
+
+// What net/http would not send: several of a header that counts once, an empty one that
+// stands before it, a host in the request line.
+func TestAdminByHand(t *testing.T) {
+	reloads := 0
+	addr := serveAdmin(t, AdminOptions{
+		Plugins: func() []core.PluginStatus { return nil },
+		Reload:  func(context.Context) Reloaded { reloads++; return Reloaded{Applied: true} },
+	})
+	token := "Authorization: Bearer " + adminToken + "\r\n"
+	tests := []struct{ name, line, header, status string }{
+		{"good", "POST /api/v1/reload", token, "200"},
+		{"an empty Origin", "POST /api/v1/reload", token + "Origin:\r\n", "403"},
+		{"an empty Origin before another", "POST /api/v1/reload", token + "Origin:\r\nOrigin: http://evil.example\r\n", "403"},
+		{"the token twice", "POST /api/v1/reload", token + token, "401"},
+		{"the token before another", "POST /api/v1/reload", token + "Authorization: Bearer x\r\n", "401"},
+		{"the token behind another", "POST /api/v1/reload", "Authorization: Bearer x\r\n" + token, "401"},
+		{"a foreign host in the line", "POST http://evil.example/api/v1/reload", token, "400"},
+		{"two hosts", "POST /api/v1/reload", token + "Host: evil.example\r\n", "400"},
+	}
+	for _, test := range tests {
+		c, err := net.Dial("tcp", addr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = io.WriteString(c, test.line+" HTTP/1.1\r\nHost: "+addr+"\r\nConnection: close\r\nContent-Length: 0\r\n"+test.header+"\r\n")
+		if err == nil {
+			err = c.SetReadDeadline(time.Now().Add(5 * time.Second))
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		answer, _ := io.ReadAll(c)
+		c.Close()
+		if status, _, _ := strings.Cut(strings.TrimPrefix(string(answer), "HTTP/1.1 "), " "); status != test.status {
+			t.Errorf("%s: %s, want %s", test.name, status, test.status)
+		}
+	}
+	if reloads != 1 {
+		t.Errorf("%d reloads", reloads)
+	}
+}
+
+// A panic ends its request.
+func TestAdminPanics(t *testing.T) {
+	var log safeBuffer
+	addr := serveAdmin(t, AdminOptions{
+		Log:     slog.New(slog.NewTextHandler(&log, nil)),
+		Plugins: func() []core.PluginStatus { panic("a secret") },
+		Reload:  func(context.Context) Reloaded { return Reloaded{Applied: true, Revision: "abc"} },
+	})
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	for _, test := range []struct {
+		method, path string
+		status       int
+	}{{"GET", "/api/v1/plugins", 500}, {"GET", "/api/v1/plugins/a", 500}, {"POST", "/api/v1/reload", 200}} {
+		request, err := http.NewRequestWithContext(t.Context(), test.method, "http://"+addr+test.path, http.NoBody)
+		if err != nil {
+			t.Fatal(err)
+		}
+		request.Header.Set("Authorization", "Bearer "+adminToken)
+		answer, err := client.Do(request)
+		if err != nil {
+			t.Fatal(err)
+		}
+		body, _ := io.ReadAll(answer.Body)
+		answer.Body.Close()
+		if answer.StatusCode != test.status || strings.Contains(string(body), "secret") {
+			t.Errorf("%s: %d %s", test.path, answer.StatusCode, body)
+		}
+	}
+	if got := log.String(); strings.Contains(got, "a secret") || !strings.Contains(got, "a value of type string") {
+		t.Errorf("the log: %s", got)
 	}
 }

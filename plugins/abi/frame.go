@@ -74,7 +74,8 @@ func ParseIn(frame []byte) (meta []Pair, payload []byte, err error) {
 
 // ParseOut reads a frame out. The status is as the guest wrote it: Known maps
 // what this version does not know. Payload aliases frame, meta is a copy.
-// Without pairs it does not allocate, with pairs twice.
+// Without pairs it does not allocate, with pairs twice, with the one pair of plain
+// text once.
 func ParseOut(frame []byte) (status Status, meta []Pair, payload []byte, err error) {
 	return ParseOutInto(nil, frame)
 }
@@ -109,6 +110,9 @@ func appendPairs(into []Pair, frame []byte) (meta []Pair, payload []byte, err er
 	if n == 0 {
 		return into, frame[4:], nil
 	}
+	if n == 1 && len(frame) >= 4+len(plainText) && string(frame[4:4+len(plainText)]) == plainText {
+		return append(into, Pair{Key: MetaMime, Value: "text/plain"}), frame[4+len(plainText):], nil
+	}
 	end := 4
 	for range 2 * n {
 		size, ok := textAt(frame, end)
@@ -131,6 +135,9 @@ func appendPairs(into []Pair, frame []byte) (meta []Pair, payload []byte, err er
 	}
 	return meta, frame[end:], nil
 }
+
+// plainText is the pair that most answers of tools have, and no other.
+const plainText = "\x04\x00\x00\x00" + MetaMime + "\x0a\x00\x00\x00text/plain"
 
 // textAt returns the length of the text whose length stands at offset at, and
 // whether all of it lies within the frame. at is never past len(frame).

@@ -206,3 +206,28 @@ func BenchmarkParseOut(b *testing.B) {
 		}
 	}
 }
+
+// The pair of plain text has a way of its own: it reads the same, and allocates once.
+func TestPlainText(t *testing.T) {
+	mime := []Pair{{MetaMime, "text/plain"}}
+	for _, payload := range []string{"", "hello"} {
+		frame := AppendOut(nil, OK, mime, []byte(payload))
+		status, meta, got, err := ParseOut(frame)
+		if err != nil || status != OK || len(meta) != 1 || meta[0] != mime[0] || string(got) != payload {
+			t.Errorf("%q: %v %v %q %v", payload, status, meta, got, err)
+		}
+		if n := testing.AllocsPerRun(100, func() { _, _, _, _ = ParseOut(frame) }); n > 1 {
+			t.Errorf("%v allocations", n)
+		}
+		for cut := 8; cut < len(frame)-len(payload); cut++ {
+			if _, _, _, err := ParseOut(frame[:cut]); err == nil {
+				t.Errorf("%d of %d bytes were taken", cut, len(frame))
+			}
+		}
+	}
+	for _, other := range [][]Pair{{{MetaMime, "text/plaim"}}, {{"mimo", "text/plain"}}, {mime[0], mime[0]}} {
+		if _, meta, _, err := ParseOut(AppendOut(nil, OK, other, nil)); err != nil || len(meta) != len(other) || meta[0] != other[0] {
+			t.Errorf("%v became %v, %v", other, meta, err)
+		}
+	}
+}

@@ -116,7 +116,7 @@ func open(p *Plugin) (*Plugin, error) {
 			return nil, err
 		}
 	}
-	p.Digest = digestOf(p.Wasm)
+	p.Digest = digestOf(p)
 	return p, nil
 }
 
@@ -247,11 +247,14 @@ func newer(dir, file string) string {
 	return found
 }
 
-// digestOf is the digest that a module has in a registry and in signatures. Package
-// author always packs modules that carry their manifest; for one that does not, Pack
-// says so.
-func digestOf(wasm []byte) string {
-	a, err := registry.Pack(wasm, nil)
+// digestOf is the digest that a plugin has in a registry and in signatures. A module
+// that carries no manifest has the one beside it.
+func digestOf(p *Plugin) string {
+	var beside []byte
+	if _, carried := rewrite.CustomSection(p.Wasm, manifest.Section); !carried {
+		beside = p.ManifestText
+	}
+	a, err := registry.Pack(p.Wasm, beside)
 	if err != nil {
 		return ""
 	}

@@ -1,6 +1,7 @@
 package author
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -35,7 +36,8 @@ type Inspection struct {
 	Context     []string `json:"context,omitempty"`
 	Isolation   string   `json:"isolation"`
 	OnError     string   `json:"on_error"`
-	Configured  bool     `json:"configured"` // it has a config_schema
+	// ConfigSchema is what its configuration must be; nil = nothing is said.
+	ConfigSchema json.RawMessage `json:"config_schema,omitempty"`
 
 	Imports   []string `json:"imports"`             // module.name
 	Linked    []string `json:"capabilities"`        // that the imports need
@@ -119,7 +121,7 @@ func Inspect(ctx context.Context, source string, o InspectOptions) (*Inspection,
 func inspect(source string, a *registry.Artifact, m *manifest.Manifest, o InspectOptions) (*Inspection, error) {
 	i := &Inspection{
 		Source: source, Digest: a.Digest, Name: m.Name, Version: m.Version, Description: m.Description, ABI: m.ABI,
-		Context: m.Context, Isolation: m.Isolation, OnError: m.OnError, Configured: m.ConfigSchema != nil,
+		Context: m.Context, Isolation: m.Isolation, OnError: m.OnError, ConfigSchema: m.ConfigSchema,
 		Size: len(a.Module), Gzip: compressed(a.Module), Requested: m.Capabilities.Words(),
 	}
 	for _, k := range m.Kinds {
@@ -275,6 +277,12 @@ func (i *Inspection) Print(w io.Writer) {
 			asked = "-"
 		}
 		fmt.Fprintf(w, "  %-20s %-11s %-10s %-10s %-10s %s\n", l.Kind, l.Name, asked, l.Default, l.Gets, l.Most)
+	}
+	if len(i.ConfigSchema) > 0 {
+		var text bytes.Buffer
+		if json.Indent(&text, i.ConfigSchema, "  ", "  ") == nil {
+			fmt.Fprintf(w, "\nconfig_schema\n  %s\n", text.Bytes())
+		}
 	}
 	for _, c := range i.Unused {
 		fmt.Fprintf(w, "warning: it asks for %s and never uses it\n", c)

@@ -10,6 +10,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/sallyport/sallyport/core"
+	"github.com/sallyport/sallyport/core/wire"
 	"github.com/sallyport/sallyport/plugins/abi"
 	"github.com/sallyport/sallyport/plugins/sandbox"
 )
@@ -106,7 +107,8 @@ func clip(s string, limit int) string {
 // mask takes the plugin's secrets out of a text.
 type mask struct {
 	values  *strings.Replacer
-	longest int // bytes of a secret
+	all     []string // the longest first
+	longest int      // bytes of a secret
 }
 
 // hide returns the beginning of text, more than a line, without secrets.
@@ -120,12 +122,91 @@ func (m *mask) hide(text []byte) string {
 	return said[:max(0, len(said)-m.longest)]
 }
 
+// Hide takes the plugin's secrets out of a text that its guest may have written, such as
+// why it refuses its configuration. The start of one at the end of the text, which was cut
+// there, goes too.
+func (h *Host) Hide(text string) string {
+	if h.mask == nil {
+		return text
+	}
+	text = h.mask.values.Replace(text)
+	for _, value := range h.mask.all {
+		for n := min(len(value), len(text)); n >= minMask; n-- {
+			if strings.HasSuffix(text, value[:n]) {
+				return text[:len(text)-n] + core.Secret(value).String()
+			}
+		}
+	}
+	return text
+}
+
+// Logger returns a logger that writes to log, and hides the plugin's secrets in texts and
+// errors: what others say of a guest repeats what the guest said.
+func (h *Host) Logger(log *slog.Logger) *slog.Logger {
+	if h.mask == nil {
+		return log
+	}
+	return slog.New(hiding{log.Handler(), h})
+}
+
+type hiding struct {
+	slog.Handler
+	host *Host
+}
+
+// Handle writes a record without secrets.
+func (l hiding) Handle(ctx context.Context, r slog.Record) error {
+	clean := slog.NewRecord(r.Time, r.Level, r.Message, r.PC)
+	r.Attrs(func(a slog.Attr) bool {
+		clean.AddAttrs(l.hide(a))
+		return true
+	})
+	return l.Handler.Handle(ctx, clean)
+}
+
+// WithAttrs is like that of every handler.
+func (l hiding) WithAttrs(attrs []slog.Attr) slog.Handler {
+	clean := make([]slog.Attr, len(attrs))
+	for n, a := range attrs {
+		clean[n] = l.hide(a)
+	}
+	return hiding{l.Handler.WithAttrs(clean), l.host}
+}
+
+// WithGroup is like that of every handler.
+func (l hiding) WithGroup(name string) slog.Handler {
+	return hiding{l.Handler.WithGroup(name), l.host}
+}
+
+func (l hiding) hide(a slog.Attr) slog.Attr {
+	switch v := a.Value.Resolve(); v.Kind() {
+	case slog.KindString:
+		a.Value = slog.StringValue(l.host.Hide(v.String()))
+	case slog.KindGroup:
+		group := make([]slog.Attr, 0, len(v.Group()))
+		for _, one := range v.Group() {
+			group = append(group, l.hide(one))
+		}
+		a.Value = slog.GroupValue(group...)
+	case slog.KindAny:
+		if err, ok := v.Any().(error); ok {
+			a.Value = slog.StringValue(l.host.Hide(err.Error()))
+		}
+	}
+	return a
+}
+
 // maskOf returns nil when there is nothing to hide.
 func maskOf(o *Options) *mask {
 	var values []string
 	for _, name := range o.Granted.SecretNames() {
 		if value := o.Secrets[name].Reveal(); utf8.RuneCountInString(value) >= minMask {
 			values = append(values, value)
+			for _, spelled := range []string{plain(value), oneLine(value), inJSON(value)} {
+				if utf8.RuneCountInString(spelled) >= minMask && !slices.Contains(values, spelled) {
+					values = append(values, spelled)
+				}
+			}
 		}
 	}
 	if len(values) == 0 {
@@ -137,5 +218,21 @@ func maskOf(o *Options) *mask {
 	for _, value := range values {
 		pairs = append(pairs, value, core.Secret(value).String())
 	}
-	return &mask{values: strings.NewReplacer(pairs...), longest: len(values[0])}
+	return &mask{values: strings.NewReplacer(pairs...), all: values, longest: len(values[0])}
+}
+
+// oneLine is a secret as the sandbox writes what guests say: on one line.
+func oneLine(s string) string {
+	return strings.TrimSpace(strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) {
+			return ' '
+		}
+		return r
+	}, s))
+}
+
+// inJSON is a secret as it stands in a JSON text.
+func inJSON(s string) string {
+	quoted := wire.AppendString(nil, s)
+	return string(quoted[1 : len(quoted)-1])
 }

@@ -204,3 +204,39 @@ func TestProgress(t *testing.T) {
 		t.Errorf("%d messages that nobody wanted", count)
 	}
 }
+
+// What others log of a guest, and say of it in problems, repeats what it said: the
+// secrets are taken out there too, however they are spelled.
+func TestLoggerHides(t *testing.T) {
+	const key = "-----BEGIN KEY-----\nabc\"def\n-----END KEY-----\n"
+	h := newHost(t, Options{Granted: manifest.Capabilities{Secrets: []string{"key", "token"}}, Secrets: map[string]core.Secret{"key": key, "token": "hidden-token"}})
+	d := &diary{}
+	log := h.Logger(slog.New(d)).With("who", "with hidden-token").WithGroup("g")
+	log.Error("it failed", "said", "key "+strings.ReplaceAll(key, "\n", " "), "error", &core.Error{Message: "no hidden-token here"},
+		slog.Group("more", "json", `{"k":"-----BEGIN KEY-----\nabc\"def\n-----END KEY-----\n"}`), "n", 7)
+	text := d.text()
+	for _, part := range []string{"abc", "hidden-token", "BEGIN"} {
+		if strings.Contains(text, part) {
+			t.Errorf("%q is in %q", part, text)
+		}
+	}
+	if !strings.Contains(text, "no *** here") || !strings.Contains(text, "7") {
+		t.Errorf("too much is hidden in %q", text)
+	}
+	for text, want := range map[string]string{
+		"nothing here":                 "nothing here",
+		"use hidden-token, please":     "use ***, please",
+		"cut off: hidden-to":           "cut off: ***",
+		"cut off: hidde":               "cut off: hidde", // too little of it to know
+		"cut off: -----BEGIN KEY----":  "cut off: ***",
+		"hidden-tokenhidden-tokenhidd": "******hidd",
+	} {
+		if got := h.Hide(text); got != want {
+			t.Errorf("%q: got %q, want %q", text, got, want)
+		}
+	}
+	open := newHost(t, Options{})
+	if plain := slog.New(d); open.Logger(plain) != plain || open.Hide("hidden-token") != "hidden-token" {
+		t.Error("a plugin without secrets has something to hide")
+	}
+}

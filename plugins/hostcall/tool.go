@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/sallyport/sallyport/core"
@@ -21,6 +22,7 @@ import (
 const (
 	maxDepth     = 3       // calls within each other
 	maxTools     = 64      // calls of one call
+	maxTree      = 512     // calls that one call of a client leads to, however deep
 	maxArguments = 4 << 20 // bytes
 	maxAnswer    = 5 << 20 // bytes
 	maxToolName  = 1 << 10 // bytes
@@ -59,12 +61,30 @@ func (h *Host) CallTool(ctx context.Context, s *sandbox.Scope, frame []byte) ([]
 	if !wire.IsObject(arguments) || wire.Check(arguments, wire.Default) != nil {
 		return nil, abi.ErrInvalid
 	}
+	ctx = Tree(ctx)
+	if ctx.Value(treeKey{}).(*atomic.Int64).Add(1) > maxTree {
+		h.uncalled(ctx, s, tool, "too many calls within each other")
+		return nil, abi.ErrQuota
+	}
 	answer, err := s.Call.Inside.CallTool(ctx, nested(s.Call, tool, arguments))
 	if err != nil {
 		return refusal(core.AsError(err)), 0
 	}
 	return h.answer(ctx, s, tool, answer)
 }
+
+// Tree returns a context in which all calls of tools that a call leads to are counted
+// together: 64 calls of 64 calls of 64 calls would be a quarter of a million, each with
+// requests of its own. Whoever calls a plugin that may call tools does so with it; a call
+// within a call goes on with the count that is there.
+func Tree(ctx context.Context) context.Context {
+	if _, counted := ctx.Value(treeKey{}).(*atomic.Int64); counted {
+		return ctx
+	}
+	return context.WithValue(ctx, treeKey{}, new(atomic.Int64))
+}
+
+type treeKey struct{}
 
 // nested is the call of a tool within another: the same caller, and none of the ways
 // back to the client.

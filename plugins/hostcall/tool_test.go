@@ -219,3 +219,46 @@ func FuzzFrames(f *testing.F) {
 		h.Progress(t.Context(), scope(call, nil), frame)
 	})
 }
+
+// Calls within calls are counted together: otherwise 64 of 64 of 64 would run for one
+// call of a client.
+func TestCallsWithinEachOther(t *testing.T) {
+	h := newHost(t, callable())
+	var all, refused int
+	var run func(ctx context.Context, call *core.Call)
+	in := &deep{}
+	in.call = func(ctx context.Context, call *core.Call) (*core.Result, error) {
+		all++
+		call.Inside = in
+		run(ctx, call)
+		return core.TextResult(""), nil
+	}
+	run = func(ctx context.Context, call *core.Call) {
+		s := scope(call, nil)
+		for range maxTools {
+			if _, code := h.CallTool(ctx, s, toolFrame("exact", "{}")); code == abi.ErrQuota {
+				refused++
+				return
+			}
+		}
+	}
+	outer := &core.Call{Server: "shop", Tool: "outer", Inside: in}
+	run(Tree(t.Context()), outer)
+	if all != maxTree || refused == 0 {
+		t.Errorf("%d calls ran, %d were refused", all, refused)
+	}
+	all, refused = 0, 0
+	run(Tree(t.Context()), outer) // another call has a count of its own
+	if all != maxTree {
+		t.Errorf("the next call: %d", all)
+	}
+}
+
+type deep struct {
+	core.Handler
+	call func(context.Context, *core.Call) (*core.Result, error)
+}
+
+func (d *deep) CallTool(ctx context.Context, call *core.Call) (*core.Result, error) {
+	return d.call(ctx, call)
+}

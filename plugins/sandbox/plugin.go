@@ -69,6 +69,8 @@ type Event struct {
 	Fuel           int64
 	Memory         int64 // bytes of linear memory of the instance afterwards; 0 = it got none
 	Discarded      bool  // the instance broke
+
+	ended time.Time // of the guest's code; zero = none ran
 }
 
 // Stats are sums since Load, and what is now.
@@ -119,7 +121,10 @@ func (p *Plugin) Call(ctx context.Context, export string, meta []abi.Pair, paylo
 		p.tally.errors.Add(1)
 	}
 	if p.observe != nil {
-		event.Duration = p.now().Sub(begin)
+		if event.ended.IsZero() {
+			event.ended = p.now()
+		}
+		event.Duration = event.ended.Sub(begin)
 		event.CPU, event.Fuel = a.CPU, a.Fuel
 		event.Outcome = a.Status.String()
 		if err != nil {
@@ -162,7 +167,7 @@ func (p *Plugin) call(ctx context.Context, export string, meta []abi.Pair, paylo
 		begin = now
 	}
 	a, err := i.call(ctx, kind, meta, payload, begin, deadline, cpu, budget)
-	event.Memory = int64(i.memory.Size())
+	event.Memory, event.ended = int64(i.memory.Size()), i.idle
 	p.tally.cpu.Add(int64(a.CPU))
 	p.tally.fuel.Add(a.Fuel)
 	if err != nil {

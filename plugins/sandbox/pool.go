@@ -83,7 +83,7 @@ func (o *pool) await(ctx context.Context, turn chan *instance, deadline time.Tim
 	case i := <-turn:
 		return o.take(ctx, i, deadline)
 	case <-timer.C:
-		err = &core.Error{Code: core.CodeTimeout, Message: "plugin " + o.plugin.name + ": no instance became free in time", Fix: "raise max_instances, or limits.timeout"}
+		err = &core.Error{Code: core.CodeTimeout, Message: "plugin " + o.plugin.name + ": no instance became free in time", Fix: "raise limits.instances, or limits.timeout"}
 	case <-ctx.Done():
 		err = o.plugin.named(left(ctx))
 	}

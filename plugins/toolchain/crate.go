@@ -71,7 +71,7 @@ func (r *Installed) crate(ctx context.Context, dir, keep string) (*crate, error)
 		_ = os.Remove(link)
 		if err := os.Symlink(tree, link); err != nil {
 			c.places[dir] = filepath.Base(dir)
-			return c, nil // a system without such links: it works, in this folder
+			return c, nil //nolint:nilerr // a system without such links: it works, in this folder
 		}
 	}
 	member, err := filepath.Rel(tree, dir)

@@ -67,7 +67,7 @@ func Rust(ctx context.Context, dir, out string) error {
 			Fix: `put crate-type = ["cdylib", "rlib"] under [lib] in Cargo.toml`,
 		}
 	}
-	wasm, err := os.ReadFile(module) //nolint:gosec // cargo named it
+	wasm, err := os.ReadFile(module)
 	if err != nil {
 		return &core.Error{Code: core.CodeInternal, Message: "cannot read what cargo wrote", Err: err}
 	}

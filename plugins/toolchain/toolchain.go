@@ -30,7 +30,7 @@ const (
 )
 
 // Missing says that a compiler, or a part of one, is not installed.
-type Missing struct {
+type Missing struct { //nolint:errname // toolchain.Missing says it all
 	What string // "rustc with the target wasm32-unknown-unknown"
 }
 

@@ -2,7 +2,7 @@
 
 use crate::edge;
 
-/// Country and length, sorted (SWIFT's registry, release 99).
+/// Country and length, sorted, as SWIFT's IBAN registry lists them.
 const LENGTHS: &[(&[u8; 2], usize)] = &[
     (b"AD", 24),
     (b"AE", 23),

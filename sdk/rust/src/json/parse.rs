@@ -2,6 +2,7 @@ use std::borrow::Cow;
 use std::fmt;
 
 use super::value::{Number, Object, Value};
+use super::write::plain;
 
 /// How deep objects and arrays may lie in each other, as the gateway has it.
 pub const MAX_DEPTH: usize = 64;
@@ -235,18 +236,12 @@ impl<'a> Parser<'a> {
     /// Goes on to the next quotation mark or backslash and returns it.
     fn plain(&mut self) -> Result<u8, Error> {
         let rest = &self.text.as_bytes()[self.at..];
-        match rest.iter().position(|b| matches!(b, b'"' | b'\\' | 0..=0x1f)) {
-            Some(n) => {
-                self.at += n;
-                match rest[n] {
-                    b @ (b'"' | b'\\') => Ok(b),
-                    _ => self.bad("a control character in a string"),
-                }
-            }
-            None => {
-                self.at = self.text.len();
-                self.bad("a string does not end")
-            }
+        let n = plain(rest);
+        self.at += n;
+        match rest.get(n) {
+            Some(&b @ (b'"' | b'\\')) => Ok(b),
+            Some(_) => self.bad("a control character in a string"),
+            None => self.bad("a string does not end"),
         }
     }
 

@@ -228,3 +228,28 @@ fn arguments() {
     assert_eq!(said(a.object("o").unwrap().object("o").unwrap().str("x").unwrap_err()), "o.o.x is missing");
     assert_eq!(said(args(r#"{"a":1,"c":2}"#).only(&["a", "b"]).unwrap_err()), "c is not known: there are a, b");
 }
+
+/// Looking at eight bytes at a time finds what looking at each finds.
+#[test]
+fn plain_bytes() {
+    use super::write::plain;
+    let each = |bytes: &[u8]| bytes.iter().position(|b| matches!(b, b'"' | b'\\' | 0..=0x1f)).unwrap_or(bytes.len());
+    for len in 0..20 {
+        for around in [b'a', 0x20, 0x21, 0x23, 0x5b, 0x5d, 0x7f, 0x80, 0xa2, 0xdc, 0xff] {
+            let mut bytes = vec![around; len];
+            assert_eq!(plain(&bytes), len);
+            for at in 0..len {
+                for b in 0..=255 {
+                    bytes[at] = b;
+                    assert_eq!(plain(&bytes), each(&bytes), "{:?}", bytes);
+                    if at + 1 < len {
+                        let next = std::mem::replace(&mut bytes[at + 1], b'"');
+                        assert_eq!(plain(&bytes), each(&bytes), "{:?}", bytes);
+                        bytes[at + 1] = next;
+                    }
+                }
+                bytes[at] = around;
+            }
+        }
+    }
+}
