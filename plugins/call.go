@@ -33,9 +33,8 @@ func (p *Plugin) call(ctx context.Context, at int, call *core.Call, tool string,
 }
 
 // callID returns a name for one call, unique in all processes for as long as logs live.
-func (h *Host) callID() string {
-	var b [40]byte
-	return string(strconv.AppendUint(append(b[:0], h.callIDs...), h.calls.Add(1), 36))
+func (h *Host) callID() sandbox.CallID {
+	return sandbox.CallID{Process: h.callIDs, Number: h.calls.Add(1)}
 }
 
 // maxContext is how many keys a manifest can ask for.
@@ -52,7 +51,7 @@ func (v *version) pairs(ctx context.Context, dst []abi.Pair, call *core.Call, to
 		case abi.MetaServer:
 			value = call.Server
 		case abi.MetaCallID:
-			value = budget.CallID
+			value = budget.CallID.String()
 		case abi.MetaTenant:
 			value = call.Who.Tenant
 		case abi.MetaPrincipalSub:

@@ -41,6 +41,7 @@ func (k *pluginRunCommand) run(ctx context.Context, c console) int {
 	if err != nil {
 		return c.mistaken(doing, err)
 	}
+	opened := stampOf(p.File)
 	c.stale(p)
 	secrets, err := k.secrets()
 	if err != nil {
@@ -66,7 +67,7 @@ func (k *pluginRunCommand) run(ctx context.Context, c console) int {
 			}
 			return one.read(house, secrets, c)
 		},
-		watch: func(ctx context.Context, _ *slog.Logger, changed func()) { watchFile(ctx, p.File, changed) },
+		watch: func(ctx context.Context, _ *slog.Logger, changed func()) { watchFile(ctx, p.File, opened, changed) },
 		also:  func(...string) {},
 	}
 	return house.run(ctx, docs, func(ln net.Listener) {
@@ -137,16 +138,9 @@ func (k *pluginRunCommand) secrets() (map[string]core.Secret, error) {
 	return values, nil
 }
 
-// watchFile calls changed when a file was written again, until ctx ends.
-func watchFile(ctx context.Context, file string, changed func()) {
-	seen := func() string {
-		about, err := os.Stat(file)
-		if err != nil {
-			return "" // between removing and renaming: the next look finds it
-		}
-		return fmt.Sprint(about.Size(), about.ModTime().UnixNano())
-	}
-	last := seen()
+// watchFile calls changed when a file was written since it had this stamp, and again each
+// time, until ctx ends.
+func watchFile(ctx context.Context, file, stamp string, changed func()) {
 	every := time.NewTicker(300 * time.Millisecond)
 	defer every.Stop()
 	for {
@@ -155,9 +149,18 @@ func watchFile(ctx context.Context, file string, changed func()) {
 			return
 		case <-every.C:
 		}
-		if now := seen(); now != "" && now != last {
-			last = now
+		if now := stampOf(file); now != "" && now != stamp {
+			stamp = now
 			changed()
 		}
 	}
+}
+
+// stampOf is another one when the file was written.
+func stampOf(file string) string {
+	about, err := os.Stat(file)
+	if err != nil {
+		return "" // between removing and renaming: the next look finds it
+	}
+	return fmt.Sprint(about.Size(), about.ModTime().UnixNano())
 }

@@ -42,18 +42,21 @@ type Watcher struct {
 	Quiet time.Duration
 	// Rand gives the jitter of Poll, in [0, 1); nil = math/rand.
 	Rand func() float64
+	Now  func() time.Time // nil = time.Now
 
 	mu     sync.Mutex
 	known  fingerprint
 	also   []File
 	read   bool
-	silent bool // only tests set it: the system tells nothing
+	begun  time.Time // the last Read
+	silent bool      // only tests set it: the system tells nothing
 }
 
 const (
 	defaultPoll  = 5 * time.Second
 	defaultQuiet = 10 * time.Millisecond
 	maxQuiet     = 100 * time.Millisecond // a file that changes all the time is looked at this often
+	coarse       = 50 * time.Millisecond  // clocks of file systems run in steps
 )
 
 // Watch calls onChange whenever what paths name has changed, until ctx ends. It
@@ -63,21 +66,44 @@ func Watch(ctx context.Context, paths []string, log *slog.Logger, onChange func(
 }
 
 // Read reads the documents (see Read) and remembers what it read, references
-// included: Run compares with that.
+// included: Run compares with that. Of the files given to Also it remembers what stands
+// in them before the documents are read, because they are read after them.
 func (w *Watcher) Read(o Options) (core.Config, []core.Problem) {
+	now := w.Now
+	if now == nil {
+		now = time.Now
+	}
+	begun := now()
+	w.mu.Lock()
+	also := slices.Clone(w.also)
+	w.mu.Unlock()
+	for i := range also {
+		also[i] = fileAt(also[i].Path, also[i].limit)
+	}
 	cfg, problems, seen := read(w.Paths, o)
 	w.mu.Lock()
-	w.known, w.read = seen, true
+	w.known, w.also, w.read, w.begun = seen, also, true, begun
 	w.mu.Unlock()
 	return cfg, problems
 }
 
 // Also watches further files, besides those that Read read: what a document names
-// and another room opens. It replaces the files given before.
+// and another room opened since. It replaces the files given before. What changed
+// between the last Read and this call is told: whoever opened it may have seen either.
 func (w *Watcher) Also(paths ...string) {
+	w.mu.Lock()
+	before, begun := w.also, w.begun
+	w.mu.Unlock()
 	files := make([]File, len(paths))
 	for i, path := range paths {
+		if at := slices.IndexFunc(before, func(f File) bool { return f.Path == path }); at >= 0 {
+			files[i] = before[at]
+			continue
+		}
 		files[i] = fileAt(path, maxTotal)
+		if stat, err := os.Stat(path); err == nil && stat.ModTime().After(begun.Add(-coarse)) {
+			files[i].Sum = [sha256.Size]byte{} // of nothing that can stand there
+		}
 	}
 	w.mu.Lock()
 	w.also = files

@@ -248,6 +248,37 @@ func TestWatchSinceRead(t *testing.T) {
 	watching(t, w, Options{}).expect(t, "changed before Run")
 }
 
+// A further file is read between Read and Also, by somebody else: what happens there is
+// not lost, whether the file is known already or new, and nothing else is told.
+func TestWatchAlsoSinceRead(t *testing.T) {
+	for _, known := range []bool{true, false} {
+		for _, changes := range []bool{true, false} {
+			dir, elsewhere := t.TempDir(), t.TempDir()
+			module := filepath.Join(elsewhere, "plugin.wasm")
+			write(t, filepath.Join(dir, "a.yaml"), one)
+			write(t, module, "x")
+			past := time.Now().Add(-time.Minute)
+			do(t, os.Chtimes(module, past, past))
+			w := &Watcher{Paths: []string{dir}}
+			w.Read(Options{})
+			if known {
+				w.Also(module)
+				w.Read(Options{})
+			}
+			if changes {
+				write(t, module, "y")
+			}
+			w.Also(module)
+			running := watching(t, w, Options{})
+			if changes {
+				running.expect(t, "changed while it was read")
+			}
+			running.Also(module)
+			running.silent(t, "as it was read")
+		}
+	}
+}
+
 // A system that tells nothing (network file systems, no watches left): looking finds
 // the change.
 func TestWatchPolls(t *testing.T) {

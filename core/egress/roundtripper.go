@@ -60,6 +60,17 @@ func (t *Transport) RoundTrip(request *http.Request) (*http.Response, error) {
 		return nil, err
 	}
 	defer t.leave(upstream)
+	door := upstream.Upstream
+	if credential := request.Header.Values("Authorization"); len(credential) == 1 {
+		// Package egress takes credentials from the connection only, so it gets one of its
+		// own, over the pool of the origin.
+		own, err := t.open(request.URL, core.Secret(credential[0]))
+		if err != nil {
+			return nil, err
+		}
+		defer own.Close() //nolint:errcheck // gives up a use of the pool
+		door = own
+	}
 	out := core.Request{Method: request.Method, Path: request.URL.EscapedPath(), Query: request.URL.RawQuery, Body: body, MaxBytes: t.limit}
 	if out.Path == "" {
 		out.Path = "/"
@@ -68,12 +79,16 @@ func (t *Transport) RoundTrip(request *http.Request) (*http.Response, error) {
 		switch name {
 		case "Host", "Content-Length", "Transfer-Encoding", "Connection", "Accept-Encoding":
 			continue // of the connection, and so ours
+		case "Authorization":
+			if len(values) == 1 {
+				continue // two are refused
+			}
 		}
 		for _, value := range values {
 			out.Header = append(out.Header, core.Field{Name: name, Value: value})
 		}
 	}
-	answer, err := upstream.Do(request.Context(), &out)
+	answer, err := door.Do(request.Context(), &out)
 	if err != nil {
 		return nil, err
 	}
@@ -122,9 +137,7 @@ func (t *Transport) enter(to *url.URL) (*origin, error) {
 		if len(t.origins) >= maxOrigins {
 			t.letGo()
 		}
-		opened, err := t.out.Open(&core.Connection{
-			Name: t.name, BaseURL: &url.URL{Scheme: to.Scheme, Host: to.Host}, Timeout: t.timeout, FirstByte: t.timeout, MaxBytes: t.limit,
-		})
+		opened, err := t.open(to, "")
 		if err != nil {
 			return nil, err
 		}
@@ -133,6 +146,17 @@ func (t *Transport) enter(to *url.URL) (*origin, error) {
 	}
 	one.users++
 	return one, nil
+}
+
+// open opens an origin, with a credential or without.
+func (t *Transport) open(to *url.URL, credential core.Secret) (core.Upstream, error) {
+	c := &core.Connection{
+		Name: t.name, BaseURL: &url.URL{Scheme: to.Scheme, Host: to.Host}, Timeout: t.timeout, FirstByte: t.timeout, MaxBytes: t.limit,
+	}
+	if credential != "" {
+		c.Secret = map[string]core.Secret{"Authorization": credential}
+	}
+	return t.out.Open(c)
 }
 
 func (t *Transport) leave(one *origin) {

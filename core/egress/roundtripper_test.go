@@ -121,3 +121,43 @@ func TestRoundTripperManyOrigins(t *testing.T) {
 	}
 	work.Wait()
 }
+
+// Registries answer who says who asks, and most of them nobody else: the credential of a
+// request goes out with it and with no other. Two of them do not go out at all.
+func TestRoundTripperAuthorization(t *testing.T) {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, _ = fmt.Fprint(w, r.Header.Values("Authorization"))
+	}))
+	defer server.Close()
+	e := newEgress(t, egress.Options{})
+	tr := egress.RoundTripper(e, "plugin registry", 1000, time.Second)
+	defer tr.Close()
+	for _, row := range []struct {
+		sent []string
+		want string
+	}{
+		{nil, "[]"},
+		{[]string{"Bearer one"}, "[Bearer one]"},
+		{[]string{"Basic two"}, "[Basic two]"},
+		{nil, "[]"},
+		{[]string{"Bearer one", "Bearer two"}, ""},
+		{[]string{"Bearer a\r\nX: y"}, ""},
+	} {
+		request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, server.URL, http.NoBody)
+		if err != nil {
+			t.Fatal(err)
+		}
+		request.Header["Authorization"] = row.sent
+		response, err := tr.RoundTrip(request)
+		if err != nil {
+			if row.want != "" || strings.Contains(err.Error(), "one") || strings.Contains(err.Error(), "Bearer") {
+				t.Errorf("%q: %v", row.sent, err)
+			}
+			continue
+		}
+		text, err := io.ReadAll(response.Body)
+		if err != nil || string(text) != row.want {
+			t.Errorf("%q: %q, %v", row.sent, text, err)
+		}
+	}
+}

@@ -127,14 +127,14 @@ func without(fields []core.Field, name string) []core.Field {
 // its caller sent, so they stay out.
 func (h *Host) refused(ctx context.Context, s *sandbox.Scope, r *request, why string) {
 	s.Log.LogAttrs(ctx, slog.LevelWarn, "plugin request refused", slog.String("why", why), slog.String("method", r.method),
-		slog.String("origin", r.to.origin()), slog.String("call", s.CallID))
+		slog.String("origin", r.to.origin()), slog.String("call", s.CallID.String()))
 }
 
 // failed logs why there is no answer and returns the code for the guest.
 func (h *Host) failed(ctx context.Context, s *sandbox.Scope, r *request, err error) int64 {
 	e := core.AsError(err)
 	s.Log.LogAttrs(ctx, slog.LevelInfo, "plugin request failed", slog.String("code", string(e.Code)), slog.String("error", e.Error()),
-		slog.String("method", r.method), slog.String("origin", r.to.origin()), slog.String("call", s.CallID))
+		slog.String("method", r.method), slog.String("origin", r.to.origin()), slog.String("call", s.CallID.String()))
 	return codeOf(e.Code)
 }
 

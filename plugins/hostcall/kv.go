@@ -141,6 +141,6 @@ func (h *Host) unkept(ctx context.Context, s *sandbox.Scope, err error) int64 {
 	case ctx.Err() != nil:
 		return abi.ErrTimeout
 	}
-	s.Log.LogAttrs(ctx, slog.LevelWarn, "plugin store failed", slog.String("error", err.Error()), slog.String("call", s.CallID))
+	s.Log.LogAttrs(ctx, slog.LevelWarn, "plugin store failed", slog.String("error", err.Error()), slog.String("call", s.CallID.String()))
 	return abi.ErrUnavailable
 }

@@ -35,7 +35,7 @@ func (h *Host) Log(ctx context.Context, s *sandbox.Scope, level int, text []byte
 	s.Count.LogBytes += len(text)
 	if s.Count.LogLines > maxLines {
 		if s.Count.LogLines == maxLines+1 {
-			s.Log.LogAttrs(ctx, slog.LevelWarn, "plugin says too much: the rest of this call is dropped", slog.Int("lines", maxLines), slog.String("call", s.CallID))
+			s.Log.LogAttrs(ctx, slog.LevelWarn, "plugin says too much: the rest of this call is dropped", slog.Int("lines", maxLines), slog.String("call", s.CallID.String()))
 		}
 		return
 	}
@@ -43,7 +43,7 @@ func (h *Host) Log(ctx context.Context, s *sandbox.Scope, level int, text []byte
 	if !s.Log.Enabled(ctx, at) {
 		return
 	}
-	attrs := [...]slog.Attr{slog.String(LogText, h.line(text)), slog.String("export", s.Export), slog.String("call", s.CallID)}
+	attrs := [...]slog.Attr{slog.String(LogText, h.line(text)), slog.String("export", s.Export), slog.String("call", s.CallID.String())}
 	s.Log.LogAttrs(ctx, at, LogMessage, attrs[:]...)
 }
 

@@ -107,7 +107,7 @@ func (h *Host) callable(tool string) bool {
 }
 
 func (h *Host) uncalled(ctx context.Context, s *sandbox.Scope, tool, why string) {
-	s.Log.LogAttrs(ctx, slog.LevelWarn, "plugin tool call refused", slog.String("why", why), slog.String("wants", plain(clip(tool, 128))), slog.String("call", s.CallID))
+	s.Log.LogAttrs(ctx, slog.LevelWarn, "plugin tool call refused", slog.String("why", why), slog.String("wants", plain(clip(tool, 128))), slog.String("call", s.CallID.String()))
 }
 
 // answer writes the frame of a result. One that says isError is an answer too.
@@ -117,7 +117,7 @@ func (h *Host) answer(ctx context.Context, s *sandbox.Scope, tool string, r *cor
 	}
 	frame, err := result.Append(abi.AppendOut(nil, abi.OK, nil, nil), r)
 	if err != nil {
-		s.Log.LogAttrs(ctx, slog.LevelError, "plugin tool call has no answer", slog.String("error", err.Error()), slog.String("call", s.CallID))
+		s.Log.LogAttrs(ctx, slog.LevelError, "plugin tool call has no answer", slog.String("error", err.Error()), slog.String("call", s.CallID.String()))
 		return abi.AppendOut(nil, abi.Internal, nil, nil), 0
 	}
 	if len(frame) > maxAnswer {

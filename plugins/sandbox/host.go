@@ -81,7 +81,7 @@ type Host interface {
 type Scope struct {
 	Plugin string     // Options.Name
 	Export string     // abi.ToolCall, …; abi.Configure while an instance is made
-	CallID string     // Budget.CallID
+	CallID CallID     // Budget.CallID
 	Call   *core.Call // Budget.Call; nil while an instance is made
 	Grant  Grant
 	Log    *slog.Logger // never nil, carries the plugin's name

@@ -2,6 +2,7 @@ package sandbox
 
 import (
 	"runtime"
+	"strconv"
 	"time"
 
 	"github.com/sallyport/sallyport/core"
@@ -73,7 +74,7 @@ type Budget struct {
 	Raw bool
 
 	// What the host functions may know of the call; see Scope.
-	CallID string
+	CallID CallID
 	Call   *core.Call
 }
 
@@ -91,4 +92,20 @@ func (b *Budget) times() (wall, cpu time.Duration) {
 	between(&wall, TransformerBudget.Wall, time.Minute)
 	between(&cpu, TransformerBudget.CPU, 10*time.Second)
 	return wall, cpu
+}
+
+// CallID names a call in logs and for the guest. It is a text that is made only when
+// somebody reads it, which for most calls nobody does.
+type CallID struct {
+	Process string // begins all ids of one process
+	Number  uint64 // of the call in it; 0 = Process is the whole id
+}
+
+// String returns the id.
+func (c CallID) String() string {
+	if c.Number == 0 {
+		return c.Process
+	}
+	var b [40]byte
+	return string(strconv.AppendUint(append(b[:0], c.Process...), c.Number, 36))
 }

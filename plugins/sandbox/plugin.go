@@ -244,10 +244,13 @@ func (p *Plugin) discard(i *instance, a *Answer, err error) {
 	p.tally.discards.Add(1)
 	p.pool.drop(i)
 	if innocent {
+		if !errors.Is(i.stop, errLeft) {
+			p.log.Warn("plugin call out of time", "export", export, "call", call.String(), "cpu", a.CPU, "error", err)
+		}
 		p.breaker.undecided()
 		return
 	}
-	p.log.Warn("plugin instance discarded", "export", export, "call", call, "error", err)
+	p.log.Warn("plugin instance discarded", "export", export, "call", call.String(), "error", err)
 	p.broke()
 }
 
