@@ -115,7 +115,14 @@ type Message struct {
 }
 
 // TextResult returns a result of one text block.
-func TextResult(text string) *Result { return &Result{Content: []Content{Text(text)}} }
+func TextResult(text string) *Result {
+	one := &struct {
+		result  Result
+		content [1]Content
+	}{content: [1]Content{Text(text)}} // one piece of memory instead of two
+	one.result.Content = one.content[:]
+	return &one.result
+}
 
 // ErrorResult returns a result that the model sees as a failure.
 func ErrorResult(text string) *Result {

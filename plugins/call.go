@@ -34,7 +34,7 @@ func (p *Plugin) call(ctx context.Context, at int, call *core.Call, tool string,
 
 // callID returns a name for one call, unique in all processes for as long as logs live.
 func (h *Host) callID() sandbox.CallID {
-	return sandbox.CallID{Process: h.callIDs, Number: h.calls.Add(1)}
+	return sandbox.CallID{Prefix: h.callIDs, Counter: &h.calls}
 }
 
 // maxContext is how many keys a manifest can ask for.

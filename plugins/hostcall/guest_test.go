@@ -97,7 +97,7 @@ func TestGoGuest(t *testing.T) {
 	for _, tt := range tests {
 		arguments := fmt.Appendf(nil, `{"do":%q,"url":%q}`, tt.do, tt.url)
 		a, err := p.Call(t.Context(), abi.ToolCall, []abi.Pair{{Key: abi.MetaTool, Value: "try"}}, arguments, sandbox.Budget{
-			Wall: time.Minute, CPU: 10 * time.Second, CallID: sandbox.CallID{Process: "c-7"}, Call: call,
+			Wall: time.Minute, CPU: 10 * time.Second, CallID: sandbox.CallID{Prefix: "c-7"}, Call: call,
 		})
 		if err != nil || a.Status != abi.OK || string(a.Payload) != tt.want {
 			t.Errorf("%s: %v %q %v, want %q", tt.do, a.Status, a.Payload, err, tt.want)

@@ -39,7 +39,7 @@ func TestLog(t *testing.T) {
 	for _, tt := range tests {
 		d := &diary{}
 		s := scope(nil, slog.New(d))
-		s.CallID = sandbox.CallID{Process: "c-1"}
+		s.CallID = sandbox.CallID{Prefix: "c-1"}
 		h.Log(t.Context(), s, abi.LogWarn, []byte(tt.in))
 		want := "WARN " + LogMessage + " " + slog.String(LogText, tt.want).String() + " export=sallyport_tool_call call=c-1"
 		if got := d.text(); got != want || strings.ContainsAny(got, "\r\n") {

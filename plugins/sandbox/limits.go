@@ -3,6 +3,7 @@ package sandbox
 import (
 	"runtime"
 	"strconv"
+	"sync/atomic"
 	"time"
 
 	"github.com/sallyport/sallyport/core"
@@ -94,18 +95,23 @@ func (b *Budget) times() (wall, cpu time.Duration) {
 	return wall, cpu
 }
 
-// CallID names a call in logs and for the guest. It is a text that is made only when
-// somebody reads it, which for most calls nobody does.
+// CallID names a call in logs and for the guest. It is made only when somebody reads it,
+// which for most calls nobody does. One call has one: it is not copied once it was read.
 type CallID struct {
-	Process string // begins all ids of one process
-	Number  uint64 // of the call in it; 0 = Process is the whole id
+	Prefix  string         // begins all ids of one process
+	Counter *atomic.Uint64 // numbers them; nil = Prefix is the whole id
+
+	text string
 }
 
 // String returns the id.
-func (c CallID) String() string {
-	if c.Number == 0 {
-		return c.Process
+func (c *CallID) String() string {
+	switch {
+	case c.Counter == nil:
+		return c.Prefix
+	case c.text == "":
+		var b [40]byte
+		c.text = string(strconv.AppendUint(append(b[:0], c.Prefix...), c.Counter.Add(1), 36))
 	}
-	var b [40]byte
-	return string(strconv.AppendUint(append(b[:0], c.Process...), c.Number, 36))
+	return c.text
 }

@@ -146,7 +146,8 @@ func (p *Plugin) call(ctx context.Context, export string, meta []abi.Pair, paylo
 	if size := int64(abi.SizeIn(meta, payload)); size > p.limits.Input {
 		return Answer{}, &core.Error{Code: core.CodeTooLarge, Message: "plugin " + p.name + ": an input of " + bytes(size), Fix: "limits.max_input is " + bytes(p.limits.Input)}
 	}
-	if ctx.Err() != nil {
+	// A Lifetime takes two locks and the clock to answer; its end is seen at the first yield.
+	if _, ours := ctx.(*core.Lifetime); !ours && ctx.Err() != nil {
 		return Answer{}, p.named(left(ctx))
 	}
 	if wait, ok := p.breaker.allow(begin); !ok {
@@ -158,7 +159,7 @@ func (p *Plugin) call(ctx context.Context, export string, meta []abi.Pair, paylo
 	i := p.pool.quick()
 	if i == nil {
 		var err error
-		if i, err = p.pool.get(ctx, deadline); err != nil {
+		if i, err = p.pool.get(ctx, deadline, nested(budget.Call)); err != nil {
 			return Answer{}, p.unserved(err)
 		}
 		now := p.now()
@@ -188,6 +189,9 @@ func (p *Plugin) call(ctx context.Context, export string, meta []abi.Pair, paylo
 	}
 	return a, nil
 }
+
+// nested reports whether a call was made by what runs in another call.
+func nested(call *core.Call) bool { return call != nil && call.Depth > 0 }
 
 // Places of kinds in abi.Kinds that are treated apart.
 var (

@@ -308,6 +308,13 @@ func TestQueue(t *testing.T) {
 	wantCode(t, fourth, core.CodeLimited, "queue is full")
 	cancel()
 	waitFor(t, func() bool { return p.Stats().Waiting == 0 })
+	// The call around this one may be the one that holds the instance.
+	begin := time.Now()
+	_, within := p.Call(t.Context(), abi.ToolCall, nil, nil, Budget{Wall: 30 * time.Second, Call: &core.Call{Depth: 1}})
+	wantCode(t, within, core.CodeLimited, "a call within a call")
+	if took := time.Since(begin); took < nestedWait || took > 10*time.Second {
+		t.Errorf("a call within a call waited %v", took)
+	}
 	close(block)
 	wg.Wait()
 	if first != nil {

@@ -47,8 +47,13 @@ func (o *pool) quick() *instance {
 	return i
 }
 
+// nestedWait is how long a call within a call waits for an instance. The call around it
+// may hold one of the same plugin: where all callers do that, they wait for each other,
+// and everybody else for them.
+const nestedWait = 100 * time.Millisecond
+
 // get returns an instance, made if need be.
-func (o *pool) get(ctx context.Context, deadline time.Time) (*instance, error) {
+func (o *pool) get(ctx context.Context, deadline time.Time, nested bool) (*instance, error) {
 	o.mu.Lock()
 	switch {
 	case o.closed:
@@ -71,12 +76,16 @@ func (o *pool) get(ctx context.Context, deadline time.Time) (*instance, error) {
 	turn := make(chan *instance, 1)
 	o.queue = append(o.queue, turn)
 	o.mu.Unlock()
-	return o.await(ctx, turn, deadline)
+	return o.await(ctx, turn, deadline, nested)
 }
 
 // await waits in the queue. What comes is an instance, or nil: the right to make one.
-func (o *pool) await(ctx context.Context, turn chan *instance, deadline time.Time) (*instance, error) {
-	timer := time.NewTimer(deadline.Sub(o.plugin.now()))
+func (o *pool) await(ctx context.Context, turn chan *instance, deadline time.Time, nested bool) (*instance, error) {
+	wait := deadline.Sub(o.plugin.now())
+	if nested {
+		wait = min(wait, nestedWait)
+	}
+	timer := time.NewTimer(wait)
 	defer timer.Stop()
 	var err error
 	select {
@@ -84,6 +93,9 @@ func (o *pool) await(ctx context.Context, turn chan *instance, deadline time.Tim
 		return o.take(ctx, i, deadline)
 	case <-timer.C:
 		err = &core.Error{Code: core.CodeTimeout, Message: "plugin " + o.plugin.name + ": no instance became free in time", Fix: "raise limits.instances, or limits.timeout"}
+		if nested {
+			err = &core.Error{Code: core.CodeLimited, Message: "plugin " + o.plugin.name + ": all instances are busy, and a call within a call does not wait for long", Fix: "raise limits.instances, or call the tool less often", RetryAfter: 1}
+		}
 	case <-ctx.Done():
 		err = o.plugin.named(left(ctx))
 	}

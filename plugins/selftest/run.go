@@ -237,7 +237,7 @@ func (r *runner) budget(c *Case, o *scene) sandbox.Budget {
 	if kind != manifest.Invoker && kind != manifest.ToolCatalogue {
 		times = 4
 	}
-	return sandbox.Budget{Wall: times * time.Duration(l.Timeout), CPU: times * time.Duration(l.CPU), Raw: true, CallID: sandbox.CallID{Process: "selftest"}, Call: o.call()}
+	return sandbox.Budget{Wall: times * time.Duration(l.Timeout), CPU: times * time.Duration(l.CPU), Raw: true, CallID: sandbox.CallID{Prefix: "selftest"}, Call: o.call()}
 }
 
 func kindOf(export string) manifest.Kind {

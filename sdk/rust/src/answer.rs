@@ -8,6 +8,7 @@ pub struct Answer(Kind);
 
 #[derive(Clone, Debug, PartialEq)]
 enum Kind {
+    Plain(Vec<u8>),
     Text { mime: String, text: Vec<u8> },
     Raw(Vec<u8>),
 }
@@ -15,15 +16,15 @@ enum Kind {
 impl Answer {
     /// One block of text.
     pub fn text(text: impl Into<String>) -> Answer {
-        Answer::with_mime("text/plain", text)
+        Answer(Kind::Plain(text.into().into_bytes()))
     }
 
     /// One block of text of some other type that begins with `text/`; what does not
     /// is taken as `text/plain`.
     pub fn with_mime(mime: impl Into<String>, text: impl Into<String>) -> Answer {
-        let mut mime = mime.into();
-        if !mime.starts_with("text/") {
-            mime = "text/plain".to_owned();
+        let mime = mime.into();
+        if mime == "text/plain" || !mime.starts_with("text/") {
+            return Answer::text(text);
         }
         Answer(Kind::Text { mime, text: text.into().into_bytes() })
     }
@@ -74,12 +75,19 @@ impl Answer {
     #[doc(hidden)]
     pub fn write(self, out: &mut Vec<u8>) -> Result<(), Error> {
         match self.0 {
+            Kind::Plain(text) => {
+                out.extend_from_slice(PLAIN);
+                out.extend_from_slice(&text);
+            }
             Kind::Text { mime, text } => frame::write_out(out, Status::Ok as u16, &[("mime", mime)], &text),
             Kind::Raw(json) => ok(out, json),
         }
         Ok(())
     }
 }
+
+/// What stands before plain text in a frame: OK, and one pair. Most answers begin so.
+const PLAIN: &[u8] = b"\0\0\0\0\x01\0\0\0\x04\0\0\0mime\x0a\0\0\0text/plain";
 
 /// One content block of an [`Answer`].
 #[derive(Clone, Debug, PartialEq, Eq)]
