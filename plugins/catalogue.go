@@ -46,19 +46,20 @@ type listing struct {
 	bad   bool              // the last answer was none, and that was said
 
 	told [sha256.Size]byte // sum of what was given to a Catalog
-	used bool              // something was given
+	used bool              // a Catalog asked
 }
 
 // given returns the list for a Catalog.
 func (l *listing) given(ctx context.Context, p *Plugin) ([]core.ToolConfig, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	l.used = true
 	if !l.good || p.host.o.Now().Sub(l.asked) >= p.refresh {
 		if err := l.ask(ctx, p); err != nil && !l.good {
 			return nil, fmt.Errorf("list the tools of plugin %s: %w", p.name, err)
 		}
 	}
-	l.told, l.used = l.sum, true
+	l.told = l.sum
 	return slices.Clone(l.tools), nil
 }
 

@@ -135,6 +135,35 @@ func TestCatalogue(t *testing.T) {
 	}
 }
 
+// A Catalog that was built while there was no list is built again when there is one.
+func TestCatalogueThatBeginsWithoutAList(t *testing.T) {
+	var changed, clock atomic.Int64
+	store := listStore{hostcall.NewMemory(time.Now), t}
+	h := newHost(t, func(o *Options) {
+		o.KV = store
+		o.Changed = func() { changed.Add(1) }
+		o.Now = func() time.Time { return time.Now().Add(time.Duration(clock.Load())) }
+	})
+	c, err := single(t, h, lister(t), grantsKV).Catalogue()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if tools, err := c.Tools(t.Context()); err == nil {
+		t.Errorf("a list that was never there: %v", tools)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan struct{})
+	go func() { defer close(done); h.Run(ctx) }()
+	defer func() { cancel(); <-done }()
+	store.set(toolsNamed("a"))
+	clock.Add(int64(2 * time.Minute))
+	h.awake()
+	until(t, "the first list is told", func() bool { return changed.Load() == 1 })
+	if tools, err := c.Tools(t.Context()); err != nil || !slices.Equal(namesOf(tools), []string{"a"}) {
+		t.Errorf("%v, %v", namesOf(tools), err)
+	}
+}
+
 func TestCatalogueLeavesOutBadTools(t *testing.T) {
 	var log record
 	store := listStore{hostcall.NewMemory(time.Now), t}
