@@ -201,25 +201,15 @@ func (s *state) readiness() web.Readiness {
 // mostTold bounds how many mistakes /readyz tells; the log has all of them.
 const mostTold = 10
 
-// toldProblem is a mistake as /readyz tells it.
-type toldProblem struct {
-	File    string `json:"file,omitempty"`
-	Line    int    `json:"line,omitempty"`
-	Column  int    `json:"column,omitempty"`
-	Path    string `json:"path,omitempty"`
-	Problem string `json:"problem"`
-	Fix     string `json:"fix,omitempty"`
-}
-
 // reloadError lists the first mistakes as JSON; warnings refuse nothing.
 func reloadError(problems []core.Problem) json.RawMessage {
-	told := []toldProblem{}
+	var first []core.Problem
 	for _, p := range problems {
-		if !p.Warning && len(told) < mostTold {
-			told = append(told, toldProblem{p.File, p.Line, p.Column, p.Path, p.Message, p.Fix})
+		if !p.Warning && len(first) < mostTold {
+			first = append(first, p)
 		}
 	}
-	text, err := json.Marshal(told)
+	text, err := json.Marshal(web.Told(first))
 	if err != nil { // texts and numbers always marshal
 		return json.RawMessage(`[]`)
 	}

@@ -66,6 +66,7 @@ func newGatehouse(ctx context.Context, s config.Settings, c console, all gateway
 		Kinds: h.kinds, Plugins: seen.TracePlugins(h.plugins.Host), Dial: h.egress, Authorizer: core.AllowAll{}, Observer: seen, Log: h.log, Now: time.Now,
 	})
 	if err := h.openEdge(); err != nil {
+		_ = h.plugins.close(ctx) // nothing was loaded: only its directory goes
 		return nil, err
 	}
 	seen.Gauge("sallyport_sessions", "Sessions in memory.", func() int64 { return int64(h.sessions.Len()) })

@@ -134,7 +134,7 @@ func (a *Admin) fail(c *fiber.Ctx, err error) error {
 		body["fix"] = p.fix
 	}
 	if p.problems != nil {
-		body["problems"] = told(p.problems)
+		body["problems"] = Told(p.problems)
 	}
 	if err := c.Status(p.status).JSON(body); err != nil {
 		return err
@@ -248,11 +248,11 @@ func (a *Admin) reload(c *fiber.Ctx) error {
 			fix: "mend them and reload again", problems: append([]core.Problem{}, done.Problems...),
 		}
 	}
-	return c.JSON(fiber.Map{"revision": done.Revision, "problems": told(done.Problems)})
+	return c.JSON(fiber.Map{"revision": done.Revision, "problems": Told(done.Problems)})
 }
 
-// toldProblem is a mistake in a document as the admin plane tells it.
-type toldProblem struct {
+// ToldProblem is a mistake in a document as outsiders read it, in JSON.
+type ToldProblem struct {
 	File    string `json:"file,omitempty"`
 	Line    int    `json:"line,omitempty"`
 	Column  int    `json:"column,omitempty"`
@@ -262,10 +262,11 @@ type toldProblem struct {
 	Warning bool   `json:"warning,omitempty"`
 }
 
-func told(problems []core.Problem) []toldProblem {
-	list := make([]toldProblem, len(problems))
+// Told returns problems as outsiders read them; never nil.
+func Told(problems []core.Problem) []ToldProblem {
+	list := make([]ToldProblem, len(problems))
 	for i, p := range problems {
-		list[i] = toldProblem{p.File, p.Line, p.Column, p.Path, p.Message, p.Fix, p.Warning}
+		list[i] = ToldProblem{p.File, p.Line, p.Column, p.Path, p.Message, p.Fix, p.Warning}
 	}
 	return list
 }
