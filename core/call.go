@@ -24,6 +24,7 @@ type Call struct {
 	// invoker finds no Values.
 	Checked bool
 
+	ID     string // of the request, for records and logs; "" where none is known
 	Who    Identity
 	Client Client
 	Meta   json.RawMessage // params._meta as sent, nil when absent

@@ -44,7 +44,7 @@ type ConnectionConfig struct {
 }
 
 // CredentialConfig is one of: bearer (token), basic (username, password), header
-// (name, value), query (name, value).
+// (name, value), query (name, value), user (connector: each caller's own, see Vault).
 type CredentialConfig struct {
 	Type     string `json:"type"`
 	Token    Secret `json:"token,omitempty"`
@@ -52,6 +52,8 @@ type CredentialConfig struct {
 	Password Secret `json:"password,omitempty"`
 	Name     string `json:"name,omitempty"`
 	Value    Secret `json:"value,omitempty"`
+	// Connector names what a caller connected (type user): its access token is sent.
+	Connector string `json:"connector,omitempty"`
 }
 
 // TLSConfig holds PEM text, usually by ${file:…}.
@@ -91,6 +93,7 @@ type ServerConfig struct {
 	Icons        json.RawMessage   `json:"icons,omitempty"`
 	Prefix       *string           `json:"prefix,omitempty"` // absent = name
 	CORS         *CORSConfig       `json:"cors,omitempty"`
+	Access       *AccessConfig     `json:"access,omitempty"`
 	Cache        *CacheConfig      `json:"cache,omitempty"`
 	PageSize     int               `json:"pageSize,omitempty"` // 0 = 1000
 	Tools        []ToolConfig      `json:"tools,omitempty"`
@@ -104,6 +107,12 @@ type ServerConfig struct {
 type CORSConfig struct {
 	Origins []string `json:"origins"`
 	MaxAge  string   `json:"maxAge,omitempty"`
+}
+
+// AccessConfig says who may use a server, beside what policies say.
+type AccessConfig struct {
+	Anonymous bool     `json:"anonymous,omitempty"` // callers without a credential are let in
+	Scopes    []string `json:"scopes,omitempty"`    // that an OAuth access token must have been granted
 }
 
 // CacheConfig is the cache hint of 2026-07-28 (ttlMs, cacheScope).
@@ -131,6 +140,7 @@ type ToolConfig struct {
 	Execution    json.RawMessage `json:"execution,omitempty"`
 	Meta         json.RawMessage `json:"_meta,omitempty"`
 	Timeout      string          `json:"timeout,omitempty"`             // Go duration; absent = 30s; at most 5m
+	Scopes       []string        `json:"scopes,omitempty"`              // that an OAuth access token must have been granted, beside those of the server
 	Authorizers  []KindConfig    `json:"authorizers,omitempty"`         // asked after every policy
 	Requests     []KindConfig    `json:"requestTransformers,omitempty"` // rewrite the arguments
 	Invoker      KindConfig      `json:"invoker"`

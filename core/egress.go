@@ -93,6 +93,7 @@ type Connection struct {
 	InFlight   int           // bulkhead; 0 = 64
 	Queue      int           // waiting at most; 0 = 64
 	Breaker    Breaker
+	Connector  string   // each caller's own token for it goes out as Authorization; "" = none
 	AllowCIDRs []string // private ranges that this connection may reach; taken from settings, never from a document
 }
 

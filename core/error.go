@@ -25,6 +25,13 @@ const (
 	CodeInternal     Code = "internal"    // our own mistake
 	CodeNotSupported Code = "unsupported" // the method does not exist here
 	CodeResource     Code = "no_resource" // resources/read of an unknown URI; Details is {"uri": …}
+
+	CodeUnauthenticated Code = "unauthenticated"    // no credential, or one that is wrong; Challenge says which would do
+	CodeScope           Code = "insufficient_scope" // the access token was granted too little; Challenge names the scopes
+	CodeConflict        Code = "conflict"           // something of that name is there already, or is in use
+	CodeChanged         Code = "changed"            // somebody else changed it meanwhile (ETag)
+	CodeReadOnly        Code = "read_only"          // what comes from files, or a store that cannot be written
+	CodeFull            Code = "storage_full"       // no space left where it would be kept
 )
 
 // Error is the one error type that crosses rooms. Message says what and where,
@@ -36,6 +43,8 @@ type Error struct {
 	Fix        string
 	Details    json.RawMessage // becomes error.data where the outside has such a place
 	RetryAfter int             // seconds; 0 = unknown
+	Challenge  string          // value of WWW-Authenticate
+	Problems   []Problem       // the mistakes in a document, where that is what is wrong
 	Err        error
 }
 

@@ -36,10 +36,26 @@ type Server struct {
 	Icons                             json.RawMessage
 	CORS                              *CORS
 	TTLMillis                         int64  // cache hint of lists and reads (2026-07-28); ≥ 0
-	CacheScope                        string // public or private
+	CacheScope                        string // public or private; private wherever lists depend on who asks
+	Tenant                            string // empty = DefaultTenant
+	Access                            Access
 	// Offers says which capabilities to advertise.
 	Offers Offers
 	Wire   Encodings
+}
+
+// Key names a server among those of all tenants.
+func (s *Server) Key() string {
+	if s.Tenant == "" || s.Tenant == DefaultTenant {
+		return s.Name
+	}
+	return s.Tenant + "/" + s.Name
+}
+
+// Access says who may use a server, beside what policies say.
+type Access struct {
+	Anonymous bool     // callers without a credential are let in
+	Scopes    []string // that an OAuth access token must have been granted
 }
 
 // Offers lists what a server has.

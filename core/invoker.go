@@ -54,6 +54,7 @@ type Env struct {
 	Declares    Declares
 	Changes     Changer   // never nil
 	Plugins     PluginSet // nil where documents cannot have plugins
+	Accounts    Accounts  // nil where callers cannot connect accounts of theirs
 }
 
 // Declares is what the document says of the tool that an invoker will serve.

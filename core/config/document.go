@@ -68,20 +68,21 @@ maxInFlight: 32
 
 var credential = func() *shape {
 	s := describe[core.CredentialConfig]("credential",
-		"How the upstream knows us: a bearer token, a user and password, an API key in a header or in the query. It is sent with every request and never shown or logged.", nil,
-		must("type", words("bearer", "basic", "header", "query"), "Which sort it is, and so which other keys stand here: bearer takes token; basic takes username and password; header and query take name and value."),
+		"How the upstream knows us: a bearer token, a user and password, an API key in a header or in the query, or each caller's own account. It is sent with every request and never shown or logged.", nil,
+		must("type", words("bearer", "basic", "header", "query", "user"), "Which sort it is, and so which other keys stand here: bearer takes token; basic takes username and password; header and query take name and value; user takes connector."),
 		may("token", prose().hide(), "The token of `Authorization: Bearer`.").such("${env:SHOP_TOKEN}"),
 		may("username", prose().refers(), "The user name of `Authorization: Basic`.").such("gateway"),
 		may("password", prose().hide(), "The password of `Authorization: Basic`.").such("${file:/run/secrets/shop-password}"),
 		may("name", line(), "The name of the header, or of the query parameter.").such("X-Api-Key"),
 		may("value", prose().hide(), "Its value.").such("${file:secrets/api-key}"),
+		may("connector", line(), "The connector (admin API) through which callers connect their own accounts. A caller that has not yet is asked to.").such("github"),
 	).like(`
 type: header
 name: X-Api-Key
 value: ${env:SHOP_KEY:-only-an-example}
 `)
 	s.cases = &cases{on: "type", need: map[string][]string{
-		"bearer": {"token"}, "basic": {"username", "password"}, "header": {"name", "value"}, "query": {"name", "value"},
+		"bearer": {"token"}, "basic": {"username", "password"}, "header": {"name", "value"}, "query": {"name", "value"}, "user": {"connector"},
 	}}
 	return s
 }()

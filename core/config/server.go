@@ -19,6 +19,7 @@ var server = describe[core.ServerConfig]("server",
 	may("prefix", prose(), "Where the server stands: `a/b` gives /a/b/mcp; `\"\"` gives /mcp. The first segment cannot be admin, api, healthz, readyz, metrics or .well-known.").
 		without("the name").such("bookshop", "eu/bookshop"),
 	may("cors", cors, "Which web pages may call the server from a browser.").without("none"),
+	may("access", access, "Who may use the server, beside what policies say.").without("callers that are known, as policies allow"),
 	may("cache", cache, "How long clients may keep lists and resources (revision 2026-07-28)."),
 	may("pageSize", whole(1, 1000), "How many items one page of a list holds.").otherwise("1000"),
 	may("tools", many(tool), "What a model can call."),
@@ -44,6 +45,15 @@ tools:
     invoker:
       kind: rest
       config: {connection: shop, method: GET, path: "/books/{id}"}
+`)
+
+var access = describe[core.AccessConfig]("access", "Who may use a server, beside what policies say.",
+	map[string]string{"public": "write anonymous: true", "roles": "roles stand in policies (admin API)", "scope": "write scopes, a list"},
+	may("anonymous", onOff(), "Let in callers without a credential. They may list, call and read everything of the server that no policy denies them.").otherwise("false"),
+	may("scopes", many(matching(`^[\x21\x23-\x5b\x5d-\x7e]+$`, "a scope: visible characters without blanks, quotes and backslashes")), "Scopes that an OAuth access token must have been granted. A token with fewer is told which (step-up).").otherwise("[]").such("[bookshop:read]"),
+).like(`
+anonymous: false
+scopes: [bookshop:read]
 `)
 
 var cors = func() *shape {
@@ -101,6 +111,7 @@ var tool = describe[core.ToolConfig]("tool", "One tool: what the model is told, 
 	may("execution", execution, "How the tool is run (revision 2025-11-25)."),
 	metadata(),
 	timeout("a call"),
+	may("scopes", many(matching(`^[\x21\x23-\x5b\x5d-\x7e]+$`, "a scope: visible characters without blanks, quotes and backslashes")), "Scopes that an OAuth access token must have been granted to call it, beside those of the server.").otherwise("[]").such("[bookshop:order]"),
 	may("authorizers", many(asked), "What is asked before a call, in this order, after the arguments were checked. One that refuses ends the call."),
 	may("requestTransformers", many(request), "What rewrites the arguments, in this order, after they were checked."),
 	must("invoker", invoker, "What runs the tool.").such("{kind: rest, config: {connection: shop, method: GET, path: \"/books/{id}\"}}"),

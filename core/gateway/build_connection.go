@@ -173,7 +173,7 @@ func isFieldValue(s string) bool {
 
 // credentialFields are the fields of each type of credential, all of them required.
 var credentialFields = map[string][]string{
-	"bearer": {"token"}, "basic": {"username", "password"}, "header": {"name", "value"}, "query": {"name", "value"},
+	"bearer": {"token"}, "basic": {"username", "password"}, "header": {"name", "value"}, "query": {"name", "value"}, "user": {"connector"},
 }
 
 func (b *build) credential(c *core.ConnectionConfig, built *core.Connection) (header, query map[string]core.Secret) {
@@ -185,7 +185,7 @@ func (b *build) credential(c *core.ConnectionConfig, built *core.Connection) (he
 	wanted, known := credentialFields[k.Type]
 	if !known {
 		if k.Type == "" {
-			b.report(c.At, rel+"/type", "type is required", "bearer, basic, header or query")
+			b.report(c.At, rel+"/type", "type is required", "bearer, basic, header, query or user")
 		} else {
 			b.report(c.At, rel+"/type", "there is no credential type "+quoted(k.Type), suggest(k.Type, sortedKeys(credentialFields)))
 		}
@@ -193,7 +193,7 @@ func (b *build) credential(c *core.ConnectionConfig, built *core.Connection) (he
 	}
 	before := b.fatal
 	given := map[string]string{
-		"token": k.Token.Reveal(), "username": k.Username, "password": k.Password.Reveal(), "name": k.Name, "value": k.Value.Reveal(),
+		"token": k.Token.Reveal(), "username": k.Username, "password": k.Password.Reveal(), "name": k.Name, "value": k.Value.Reveal(), "connector": k.Connector,
 	}
 	for _, field := range sortedKeys(given) {
 		value, wants := given[field], false
@@ -229,9 +229,11 @@ func (b *build) credential(c *core.ConnectionConfig, built *core.Connection) (he
 		header = map[string]core.Secret{name: k.Value}
 	case "query":
 		query = map[string]core.Secret{k.Name: k.Value}
+	case "user":
+		built.Connector = k.Connector
 	}
 	for _, field := range built.Header {
-		if header != nil && strings.EqualFold(field.Name, name) {
+		if (header != nil || built.Connector != "") && strings.EqualFold(field.Name, name) {
 			b.report(c.At, "/headers/"+escape(field.Name), "header "+field.Name+" is also set by credential", "remove one of them")
 		}
 	}
