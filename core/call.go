@@ -102,6 +102,25 @@ type Result struct {
 	RequestState  json.RawMessage
 }
 
+// Size adds up the bytes of what a result holds, roughly and without encoding it; 0 for
+// nil.
+func (r *Result) Size() int {
+	if r == nil {
+		return 0
+	}
+	n := len(r.Structured) + len(r.Meta) + len(r.Description) + len(r.RequestState)
+	for i := range r.Content {
+		n += r.Content[i].size()
+	}
+	for i := range r.Messages {
+		n += r.Messages[i].Content.size()
+	}
+	for i := range r.Contents {
+		n += len(r.Contents[i].Text) + len(r.Contents[i].Blob)
+	}
+	return n
+}
+
 // InputRequest is one thing that an invoker needs from the client.
 type InputRequest struct {
 	Key    string

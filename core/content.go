@@ -48,3 +48,12 @@ func Audio(data []byte, mimeType string) Content {
 
 // Embedded returns an embedded resource block.
 func Embedded(r ResourceContents) Content { return Content{Type: "resource", Resource: &r} }
+
+// size is what the block holds, roughly.
+func (c *Content) size() int {
+	n := len(c.Text) + len(c.Data) + len(c.Raw) + len(c.URI) + len(c.Meta)
+	if c.Resource != nil {
+		n += len(c.Resource.Text) + len(c.Resource.Blob)
+	}
+	return n
+}

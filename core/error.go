@@ -44,6 +44,7 @@ type Error struct {
 	Details    json.RawMessage // becomes error.data where the outside has such a place
 	RetryAfter int             // seconds; 0 = unknown
 	Challenge  string          // value of WWW-Authenticate
+	Door       bool            // refused by the gateway before anything ran: HTTP outsides answer with a status (429, 403, 503) and not only in the protocol
 	Problems   []Problem       // the mistakes in a document, where that is what is wrong
 	Err        error
 }

@@ -102,7 +102,7 @@ func makeChosen[T any](b *build, p *part, c *chosen[T]) (made T, ok bool) {
 func (b *build) env(p *part, kind string) core.Env {
 	return core.Env{
 		Server: p.server, Tool: p.name, Timeout: p.timeout, Connections: b.working, Dial: b.options.Dial,
-		Root: rootOf(p.at), Now: b.options.Now, Declares: p.declares, Changes: b.options.Changes, Plugins: b.plugins,
+		Root: rootOf(p.at), Now: b.options.Now, Declares: p.declares, Changes: b.options.Changes, Plugins: b.plugins, Accounts: b.options.Accounts,
 		Log: b.options.Log.With("server", p.server, "name", p.name, "kind", kind),
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"hash"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -57,12 +58,22 @@ func (b *build) server(s *core.ServerConfig, prefixes, names map[string]core.At)
 		}
 	}
 	w.CORS = b.cors(s)
+	w.Tenant = b.options.Tenant
+	if s.Access != nil {
+		w.Access = core.Access{Anonymous: s.Access.Anonymous, Scopes: b.scopes(place(s.At, s.Path+"/access"), s.Access.Scopes)}
+	}
 	if s.Cache != nil {
 		w.TTLMillis = b.duration(s.At, "/cache/ttl", s.Cache.TTL, 0, longestTTL).Milliseconds()
 		switch s.Cache.Scope {
 		case "", "private":
 		case "public":
-			w.CacheScope = "public"
+			// Who sees which tools depends on policies, so nobody may share an answer
+			// (security.md T13).
+			if _, all := b.options.Authorizer.(core.AllowAll); all {
+				w.CacheScope = "public"
+			} else {
+				b.warn(s.At, "/cache/scope", "lists depend on who asks, so clients are told private", "write private")
+			}
 		default:
 			b.report(s.At, "/cache/scope", "there is no cache scope "+quoted(s.Cache.Scope), suggest(s.Cache.Scope, []string{"private", "public"}))
 		}
@@ -98,6 +109,22 @@ func (b *build) server(s *core.ServerConfig, prefixes, names map[string]core.At)
 		b.catalog.byName[s.Name] = built
 		b.catalog.byPrefix[w.Prefix] = built
 	}
+}
+
+// scopes checks scopes by the grammar of RFC 6749, section 3.3.
+func (b *build) scopes(at core.At, scopes []string) []string {
+	for i, scope := range scopes {
+		for j := range len(scope) {
+			if c := scope[j]; c <= ' ' || c > '~' || c == '"' || c == '\\' {
+				b.report(at, fmt.Sprintf("/scopes/%d", i), quoted(scope)+" is not a scope", "use visible ASCII characters without blanks, quotes and backslashes")
+				break
+			}
+		}
+		if scope == "" {
+			b.report(at, fmt.Sprintf("/scopes/%d", i), "a scope is empty", "remove it")
+		}
+	}
+	return slices.Clone(scopes)
 }
 
 func (b *build) nothingIn(s *core.ServerConfig) {

@@ -3,6 +3,7 @@ package gateway
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 
 	"github.com/sallyport/sallyport/core"
 )
@@ -58,6 +59,10 @@ func (b *build) tool(s *core.ServerConfig, c *core.ToolConfig) *tool {
 	}
 	b.describe(t, c, p)
 	t.chain = b.toolChain(p, invoker, c)
+	if t.scopes = b.scopes(c.At, c.Scopes); len(t.scopes) > 0 && s.Access != nil {
+		// One challenge names all that the operation takes (protocol, step-up).
+		t.scopes = slices.Compact(slices.Sorted(slices.Values(slices.Concat(s.Access.Scopes, t.scopes))))
+	}
 	return t
 }
 

@@ -156,6 +156,7 @@ type tool struct {
 	input   *schema
 	output  *schema // nil = no outputSchema
 	timeout time.Duration
+	scopes  []string // that an access token needs, those of the server included
 	chain   chain
 	// contested: another catalogue lists the name too, so neither has it.
 	contested bool

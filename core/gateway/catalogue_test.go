@@ -194,7 +194,7 @@ func TestCatalogueChanges(t *testing.T) {
 		t.Errorf("offers %+v", offers)
 	}
 	var changes []core.Change
-	defer h.Changes(func(c core.Change) { changes = append(changes, c) })()
+	defer h.Changes(core.Identity{}, func(c core.Change) { changes = append(changes, c) })()
 	republish(t, g, config)
 	if len(changes) != 0 {
 		t.Errorf("told of nothing: %v", changes)

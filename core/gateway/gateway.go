@@ -99,18 +99,18 @@ func (g *Gateway) tell(old, next *Catalog) {
 	for _, name := range g.listeners.servers() {
 		a, b := old.digestOf(name), next.digestOf(name)
 		if a.tools != b.tools {
-			g.listeners.tell(name, core.Change{Kind: core.ToolsChanged})
+			g.Changed(name, core.Change{Kind: core.ToolsChanged})
 		}
 		if a.prompts != b.prompts {
-			g.listeners.tell(name, core.Change{Kind: core.PromptsChanged})
+			g.Changed(name, core.Change{Kind: core.PromptsChanged})
 		}
 		if a.resources != b.resources {
-			g.listeners.tell(name, core.Change{Kind: core.ResourcesChanged})
+			g.Changed(name, core.Change{Kind: core.ResourcesChanged})
 		}
 		before, now := old.heldBy(name), next.heldBy(name)
 		for _, uri := range sortedKeys(now) {
 			if sum, known := before[uri]; known && sum != now[uri] {
-				g.listeners.tell(name, core.Change{Kind: core.ResourceUpdated, URI: uri})
+				g.Changed(name, core.Change{Kind: core.ResourceUpdated, URI: uri})
 			}
 		}
 	}
@@ -163,7 +163,31 @@ func (g *Gateway) Revision() string {
 }
 
 // Changed tells the clients of a server that something changed.
-func (g *Gateway) Changed(server string, change core.Change) { g.listeners.tell(server, change) }
+// Those who may not read a resource do not learn that it changed, and those who may not
+// see the server learn nothing.
+func (g *Gateway) Changed(server string, change core.Change) {
+	g.listeners.tell(server, change, func(who core.Identity) bool { return g.mayKnow(who, server, change) })
+}
+
+func (g *Gateway) mayKnow(who core.Identity, name string, change core.Change) bool {
+	if _, all := g.options.Authorizer.(core.AllowAll); all {
+		return true
+	}
+	c := g.current.Load()
+	if c == nil || c.byName[name] == nil {
+		return false // nobody can use it any more
+	}
+	h := &handler{gateway: g, catalog: c, server: c.byName[name]} // holds nothing: the policies are asked, and no invoker
+	ctx := context.Background()
+	if !h.Visible(ctx, who) {
+		return false
+	}
+	if change.Kind != core.ResourceUpdated {
+		return true
+	}
+	r, _ := h.find(ctx, who, change.URI)
+	return r != nil
+}
 
 // Close stops serving and waits until every Catalog is closed, which is after its
 // last request; or until ctx ends.

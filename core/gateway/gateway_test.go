@@ -251,7 +251,7 @@ func TestChanges(t *testing.T) {
 	h := g.Find("bookshop")
 	var mu sync.Mutex
 	var got []core.Change
-	stop := h.Changes(func(c core.Change) {
+	stop := h.Changes(core.Identity{}, func(c core.Change) {
 		mu.Lock()
 		defer mu.Unlock()
 		got = append(got, c)
@@ -323,9 +323,9 @@ func TestChangesFromWithin(t *testing.T) {
 	h := find(t, g, "shop")
 	var stop func()
 	inner := 0
-	stop = h.Changes(func(core.Change) {
+	stop = h.Changes(core.Identity{}, func(core.Change) {
 		stop()
-		h.Changes(func(core.Change) { inner++ })
+		h.Changes(core.Identity{}, func(core.Change) { inner++ })
 	})
 	g.Changed("shop", core.Change{Kind: core.ToolsChanged})
 	g.Changed("shop", core.Change{Kind: core.ToolsChanged})
@@ -344,7 +344,7 @@ func TestChangesOfInvokers(t *testing.T) {
 	}}
 	h := find(t, publish(t, Options{Kinds: Kinds{Invokers: []core.Kind[core.Invoker]{kind}}}, oneTool(core.ToolConfig{Name: "t", Invoker: core.KindConfig{Kind: "changes"}})), "shop")
 	told := 0
-	defer h.Changes(func(core.Change) { told++ })()
+	defer h.Changes(core.Identity{}, func(core.Change) { told++ })()
 	callTool(t, h, "t", "")
 	if told != 1 {
 		t.Errorf("told %d times", told)

@@ -60,10 +60,18 @@ func (h *handler) Tool(ctx context.Context, who core.Identity, name string) *cor
 	return t.wire
 }
 
-// Changes calls f for each change of this server until stop is called. It does not
-// need the Handler: release it and the subscription lives on, across reloads.
-func (h *handler) Changes(f func(core.Change)) (stop func()) {
-	return h.gateway.listeners.add(h.server.wire.Name, f)
+// Changes calls f for each change of this server that who may know of, until stop is
+// called. It does not need the Handler: release it and the subscription lives on,
+// across reloads.
+func (h *handler) Changes(who core.Identity, f func(core.Change)) (stop func()) {
+	return h.gateway.listeners.add(h.server.wire.Name, who, f)
+}
+
+// Visible tells whether who may know of the server. What a token is narrowed to is held
+// against each tool: one for a single tool must still be able to say initialize.
+func (h *handler) Visible(ctx context.Context, who core.Identity) bool {
+	who.Scopes = nil
+	return h.may(ctx, who, core.ActionList, "server", "")
 }
 
 // may asks the Authorizer.
@@ -71,13 +79,15 @@ func (h *handler) may(ctx context.Context, who core.Identity, do core.Action, ki
 	if _, all := h.gateway.options.Authorizer.(core.AllowAll); all {
 		return true
 	}
-	return h.gateway.options.Authorizer.Authorize(ctx, who, do, core.Object{Kind: kind, Server: h.server.wire.Name, Name: name}) == nil
+	return h.gateway.options.Authorizer.Authorize(ctx, who, do, core.Object{
+		Kind: kind, Tenant: h.server.wire.Tenant, Server: h.server.wire.Name, Name: name, Open: h.server.wire.Access.Anonymous,
+	}) == nil
 }
 
 // prepare fills in what the rest of the way relies on.
 func (h *handler) prepare(call *core.Call, kind, name string) {
 	call.Server = h.server.wire.Name
-	call.For = core.Object{Kind: kind, Server: call.Server, Name: name}
+	call.For = core.Object{Kind: kind, Tenant: h.server.wire.Tenant, Server: call.Server, Name: name, Open: h.server.wire.Access.Anonymous}
 	call.Inside = h
 	if call.Notify == nil {
 		call.Notify = func(core.Notification) {}
@@ -200,16 +210,6 @@ func (h *handler) panicked(call *core.Call, part string, r any) error {
 	h.gateway.options.Log.Error("panic in a call", "part", part, "server", call.Server, "kind", call.For.Kind,
 		"name", call.For.Name, "panic", panicText(r), "stack", string(debug.Stack()))
 	return &core.Error{Code: core.CodeInternal, Message: "internal error", Err: errPanic}
-}
-
-// record tells the Observer. name is "" where the caller named nothing that it may
-// use, so that callers cannot fill the metrics with names.
-func (h *handler) record(call *core.Call, kind, name, outcome string, began time.Time) {
-	o := &h.gateway.options
-	o.Observer.Called(core.CallEvent{
-		Server: h.server.wire.Name, Kind: kind, Name: name, Revision: call.Client.Revision,
-		Outcome: outcome, Duration: o.Now().Sub(began),
-	})
 }
 
 // outcome names how a call ended, for the record.

@@ -17,14 +17,15 @@ type listeners struct {
 }
 
 type listener struct {
+	who     core.Identity
 	f       func(core.Change)
 	stopped atomic.Bool
 }
 
 // add calls f for each change of server until stop is called. A call that began
 // before stop may still run when stop returns.
-func (l *listeners) add(server string, f func(core.Change)) (stop func()) {
-	one := &listener{f: f}
+func (l *listeners) add(server string, who core.Identity, f func(core.Change)) (stop func()) {
+	one := &listener{who: who, f: f}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.of == nil {
@@ -53,13 +54,14 @@ func (l *listeners) servers() []string {
 	return sortedKeys(l.of)
 }
 
-// tell calls every listener of server, outside the lock: f may subscribe or stop.
-func (l *listeners) tell(server string, change core.Change) {
+// tell calls every listener of server who may know, outside the lock: f may subscribe
+// or stop.
+func (l *listeners) tell(server string, change core.Change, may func(who core.Identity) bool) {
 	l.mu.Lock()
 	these := slices.Collect(maps.Keys(l.of[server]))
 	l.mu.Unlock()
 	for _, one := range these {
-		if !one.stopped.Load() {
+		if !one.stopped.Load() && may(one.who) {
 			one.f(change)
 		}
 	}

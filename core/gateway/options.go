@@ -16,11 +16,19 @@ type Options struct {
 	AllowCIDRs []string     // private ranges that connections may reach, from settings
 	Changes    core.Changer // where invokers report changes; nil = nowhere. Gateway.Build sets itself
 
+	Tenant     string          // whose servers these are; "" = core.DefaultTenant
 	Authorizer core.Authorizer // nil = core.AllowAll
-	Observer   core.Observer   // nil = core.NoObserver
-	Log        *slog.Logger    // nil = nothing is logged
-	Now        func() time.Time
-	Limits     Limits
+	Limiter    core.Limiter    // nil = no limits
+	Recorder   core.Recorder   // nil = calls are not kept
+	Accounts   core.Accounts   // given to kinds; nil = callers cannot connect accounts
+	Replica    string          // names this process in records
+	// Scopes checks that an access token was granted all of need; the error has CodeScope
+	// and a Challenge. nil = nobody has scopes.
+	Scopes   func(who core.Identity, server *core.Server, need []string) error
+	Observer core.Observer // nil = core.NoObserver
+	Log      *slog.Logger  // nil = nothing is logged
+	Now      func() time.Time
+	Limits   Limits
 
 	// Schemas keeps compiled schemas from one Build to the next; nil = each Build
 	// compiles its own. Gateway.Build sets one.

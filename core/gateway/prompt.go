@@ -33,13 +33,15 @@ func (h *handler) GetPrompt(ctx context.Context, call *core.Call) (*core.Result,
 	began := h.gateway.options.Now()
 	p := h.server.promptOf[call.Tool]
 	if p == nil || !h.may(ctx, call.Who, core.ActionCall, "prompt", call.Tool) {
-		err := &core.Error{Code: core.CodeNotFound, Message: "there is no prompt " + quoted(call.Tool), Fix: "list the prompts"}
-		h.record(call, "prompt", "", string(err.Code), began)
-		return nil, err
+		return h.settle(ctx, call, "prompt", "", began, nil, &core.Error{Code: core.CodeNotFound, Message: "there is no prompt " + quoted(call.Tool), Fix: "list the prompts"})
+	}
+	leave, err := h.enter(ctx, call, "prompt", p.wire.Name, nil)
+	if err != nil {
+		return h.settle(ctx, call, "prompt", p.wire.Name, began, nil, err)
 	}
 	result, err := h.getPrompt(ctx, call, p, began)
-	h.record(call, "prompt", p.wire.Name, outcome(result, err), began)
-	return result, err
+	leave()
+	return h.settle(ctx, call, "prompt", p.wire.Name, began, result, err)
 }
 
 func (h *handler) getPrompt(ctx context.Context, call *core.Call, p *prompt, began time.Time) (*core.Result, error) {
@@ -142,7 +144,12 @@ func (h *handler) embed(ctx context.Context, call *core.Call, uri string) ([]cor
 	inner := *call
 	inner.Tool, inner.Arguments, inner.Values = uri, nil, nil
 	inner.InputResponses, inner.RequestState = nil, nil
-	result, _, err := h.readResource(ctx, &inner, h.gateway.options.Now())
+	r, variables := h.find(ctx, call.Who, uri)
+	err := noResource(uri)
+	var result *core.Result
+	if r != nil {
+		result, err = h.readResource(ctx, &inner, r, variables, h.gateway.options.Now())
+	}
 	if e := core.AsError(err); err != nil && e.Code == core.CodeResource {
 		return nil, &core.Error{
 			Code: core.CodeInvalid, Message: "prompt " + quoted(call.For.Name) + " embeds " + quoted(uri) + ", and there is no such resource",

@@ -27,13 +27,17 @@ type resource struct {
 // ReadResource returns what a URI holds.
 func (h *handler) ReadResource(ctx context.Context, call *core.Call) (*core.Result, error) {
 	began := h.gateway.options.Now()
-	result, r, err := h.readResource(ctx, call, began)
-	name := ""
-	if r != nil {
-		name = r.wire.URI
+	r, variables := h.find(ctx, call.Who, call.Tool)
+	if r == nil {
+		return h.settle(ctx, call, "resource", "", began, nil, noResource(call.Tool))
 	}
-	h.record(call, "resource", name, outcome(result, err), began)
-	return result, err
+	leave, err := h.enter(ctx, call, "resource", r.wire.URI, nil)
+	if err != nil {
+		return h.settle(ctx, call, "resource", r.wire.URI, began, nil, err)
+	}
+	result, err := h.readResource(ctx, call, r, variables, began)
+	leave()
+	return h.settle(ctx, call, "resource", r.wire.URI, began, result, err)
 }
 
 // find returns the resource that a URI names, and the variables of its template.
@@ -53,36 +57,31 @@ func (h *handler) find(ctx context.Context, who core.Identity, uri string) (*res
 	return nil, nil
 }
 
-func (h *handler) readResource(ctx context.Context, call *core.Call, began time.Time) (*core.Result, *resource, error) {
+func (h *handler) readResource(ctx context.Context, call *core.Call, r *resource, variables map[string]string, began time.Time) (*core.Result, error) {
 	uri := call.Tool
-	r, variables := h.find(ctx, call.Who, uri)
-	if r == nil {
-		return nil, nil, noResource(uri)
-	}
 	call.Values, call.Arguments = resourceValues(r, uri, variables)
 	h.prepare(call, "resource", r.wire.URI)
 	if r.chain.invoker == nil {
-		result, err := h.readBody(call, r, variables)
-		return result, r, err
+		return h.readBody(call, r, variables)
 	}
 	result, err := h.invoke(ctx, call, &r.chain, r.timeout, began)
 	if err != nil {
 		if e := core.AsError(err); e.Code == core.CodeNotFound || e.Code == core.CodeResource {
 			err = noResource(uri)
 		}
-		return nil, r, err
+		return nil, err
 	}
 	if len(result.InputRequests) > 0 {
-		return result, r, nil
+		return result, nil
 	}
 	if result.IsError {
-		return nil, r, failed(result)
+		return nil, failed(result)
 	}
 	fillContents(result, r, uri)
 	if len(result.Contents) == 0 {
-		return nil, r, noResource(uri)
+		return nil, noResource(uri)
 	}
-	return result, r, nil
+	return result, nil
 }
 
 // resourceValues are the arguments of a read: the URI and the variables.

@@ -24,16 +24,18 @@ func (h *handler) CallTool(ctx context.Context, call *core.Call) (*core.Result, 
 	t := h.server.toolOf[call.Tool]
 	if t == nil || !h.may(ctx, call.Who, core.ActionCall, "tool", call.Tool) {
 		// Forbidden looks like missing (security.md T12).
-		err := &core.Error{Code: core.CodeNotFound, Message: "there is no tool " + quoted(call.Tool), Fix: "list the tools"}
-		h.record(call, "tool", "", string(err.Code), began)
-		return nil, err
+		return h.settle(ctx, call, "tool", "", began, nil, &core.Error{Code: core.CodeNotFound, Message: "there is no tool " + quoted(call.Tool), Fix: "list the tools"})
 	}
+	name := t.wire.Name // call.Tool may be a part of the request
 	if call.Depth > deepest {
-		err := &core.Error{Code: core.CodeLimited, Message: fmt.Sprintf("tools that call tools more than %d deep", deepest), Fix: "let tools call each other less deeply"}
-		h.record(call, "tool", t.wire.Name, string(err.Code), began)
-		return nil, err
+		return h.settle(ctx, call, "tool", name, began, nil, &core.Error{Code: core.CodeLimited, Message: fmt.Sprintf("tools that call tools more than %d deep", deepest), Fix: "let tools call each other less deeply"})
+	}
+	leave, err := h.enter(ctx, call, "tool", name, t.scopes)
+	if err != nil {
+		return h.settle(ctx, call, "tool", name, began, nil, err)
 	}
 	result, err := h.callTool(ctx, call, t, began)
+	leave()
 	how := outcome(result, err)
 	if err != nil {
 		if e := core.AsError(err); e.Code == core.CodeTimeout {
@@ -41,7 +43,9 @@ func (h *handler) CallTool(ctx context.Context, call *core.Call) (*core.Result, 
 			result, err = core.ErrorResult(fmt.Sprintf("The tool %s did not answer in time: %s. Ask for less at once, or try again later.", call.Tool, e.Message)), nil
 		}
 	}
-	h.record(call, "tool", t.wire.Name, how, began) // call.Tool may be a part of the request
+	if kept := h.record(ctx, call, "tool", name, how, began, result); kept != nil {
+		return nil, kept
+	}
 	return result, err
 }
 

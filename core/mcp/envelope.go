@@ -53,7 +53,8 @@ func (e *Endpoint) envelope(ctx context.Context, r *Request, sink Sink, m *messa
 	if m.p.m.level != nil && r.Handler.Server().Offers.Logging {
 		x.level, _ = text(m.p.m.level)
 	}
-	x.out.finish(x.answer(ctx))
+	status, body := x.answer(ctx)
+	x.out.finish(status, body, x.header...)
 }
 
 // latestEnvelope is how errors look to a client whose revision is not served.

@@ -33,6 +33,7 @@ type exchange struct {
 
 	token      json.RawMessage // of progress; nil when the client gave none
 	invocation core.Call       // made by call; its Client is there before
+	header     []core.Field    // of the answer, where it is one whole
 }
 
 // method is one row of the table of requests.
@@ -122,6 +123,7 @@ func (x *exchange) answer(ctx context.Context) (status int, body []byte) {
 		return 200, append(dst, '}')
 	}
 	f = faultOf(ctx, err, x.rev)
+	x.header = f.header
 	if f.code == codeInternal && f.err != nil && ctx.Err() == nil {
 		x.e.log.LogAttrs(ctx, slog.LevelError, "request not answered",
 			slog.String("request", x.r.ID), slog.String("server", x.r.Handler.Server().Name),
@@ -150,7 +152,7 @@ func (x *exchange) call(kind, name string) *core.Call {
 	c := &x.invocation
 	c.Server, c.Tool = server, name
 	c.For = core.Object{Kind: kind, Server: server, Name: name}
-	c.Who, c.Meta, c.Header = x.r.Who, x.m.p.meta, x.r.Header
+	c.ID, c.Who, c.Meta, c.Header = x.r.ID, x.r.Who, x.m.p.meta, x.r.Header
 	x.token = x.m.p.m.progressToken
 	c.Progress, c.LogLevel = x.token != nil, x.level
 	// A method as a value is an allocation: most calls need none.

@@ -306,7 +306,9 @@ func (h *fakeHandler) Complete(_ context.Context, _ core.Identity, c *core.Compl
 	return h.complete(c)
 }
 
-func (h *fakeHandler) Changes(f func(core.Change)) (stop func()) {
+func (h *fakeHandler) Visible(context.Context, core.Identity) bool { return true }
+
+func (h *fakeHandler) Changes(_ core.Identity, f func(core.Change)) (stop func()) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.watchers == nil {

@@ -33,6 +33,7 @@ type fault struct {
 	message string
 	data    json.RawMessage
 	status  int // 0: by the code
+	header  []core.Field
 	handler bool
 	err     error // for the log
 }
@@ -64,6 +65,8 @@ var answers = map[core.Code][2]int{
 	core.CodeInternal:     {codeInternal, codeInternal},
 	core.CodeNotSupported: {codeNoMethod, codeNoMethod},
 	core.CodeResource:     {0, 0}, // revision.ResourceNotFound
+	core.CodeScope:        {codeInternal, codeInternal},
+	core.CodeConnect:      {codeInternal, codeInternal},
 }
 
 // statuses is the HTTP status of an error that ends a request before it reached
@@ -85,6 +88,24 @@ var statuses = map[int][2]int{
 
 // gateStatuses are those that also an error of the handler has.
 var gateStatuses = map[int]bool{codeNoMethod: true, codeCapability: true}
+
+// doorStatuses are those of what the gateway itself refused before anything ran, in every
+// revision: HTTP has words for them that clients and proxies act on (RFC 6585 section 4,
+// RFC 6750 section 3.1).
+var doorStatuses = map[core.Code]int{
+	core.CodeLimited: 429, core.CodeScope: 403, core.CodeUnavailable: 503, core.CodeTooLarge: 413, core.CodeUnauthenticated: 401,
+}
+
+// atDoor gives f the status and the headers of a refusal at the door.
+func (f *fault) atDoor(known *core.Error) {
+	f.status = doorStatuses[known.Code]
+	if known.RetryAfter > 0 {
+		f.header = append(f.header, core.Field{Name: "Retry-After", Value: strconv.Itoa(known.RetryAfter)})
+	}
+	if known.Challenge != "" {
+		f.header = append(f.header, core.Field{Name: "WWW-Authenticate", Value: known.Challenge})
+	}
+}
 
 // httpStatus returns the status that goes with f. rev is nil when the message
 // could not be read far enough to know.
@@ -132,6 +153,9 @@ func faultOf(ctx context.Context, err error, rev *revision) *fault {
 	}
 	if f.message == "" {
 		f.message = string(known.Code)
+	}
+	if known.Door {
+		f.atDoor(known)
 	}
 	switch known.Code {
 	case core.CodeResource:

@@ -231,7 +231,7 @@ func (x *exchange) bind(call *core.Call) ([]string, error) {
 		return nil, fmt.Errorf("digest the arguments: %w", err)
 	}
 	digest := sha256.Sum256(canonical)
-	return []string{call.Server, call.Who.Tenant, call.Who.Subject, x.m.method, call.Tool, hex.EncodeToString(digest[:])}, nil
+	return []string{x.r.Handler.Server().Key(), call.Who.Tenant, call.Who.Subject, x.m.method, call.Tool, hex.EncodeToString(digest[:])}, nil
 }
 
 // readInput reads what the client brought back. Everything in it is the client's

@@ -29,7 +29,7 @@ func (e *Endpoint) session(ctx context.Context, r *Request) (*Session, *fault) {
 	case !present || id == "":
 		return nil, &fault{code: codeNoSession, message: "header " + headerSession + " is missing; send initialize first"}
 	}
-	s, err := e.sessions.Find(ctx, id, r.Handler.Server().Name, r.Who)
+	s, err := e.sessions.Find(ctx, id, r.Handler.Server().Key(), r.Who)
 	if err != nil {
 		known := core.AsError(err)
 		if known.Code == core.CodeNotFound {
@@ -133,7 +133,7 @@ func (e *Endpoint) serve(ctx context.Context, s *Session, x *exchange, c *runnin
 			body = nil
 		}
 	}
-	x.out.finish(status, body)
+	x.out.finish(status, body, x.header...)
 }
 
 // initialize opens a session on the streamable transport.
@@ -145,7 +145,7 @@ func (e *Endpoint) initialize(ctx context.Context, r *Request, sink Sink, m *mes
 	}
 	r.Seen.Revision = rev.Name
 	server := r.Handler.Server()
-	s, err := e.sessions.Create(ctx, Claims{Server: server.Name, Who: r.Who, Revision: rev.Name, Client: sealable(client)})
+	s, err := e.sessions.Create(ctx, Claims{Server: server.Key(), Who: r.Who, Revision: rev.Name, Client: sealable(client)})
 	if err != nil {
 		known := core.AsError(err)
 		e.log.ErrorContext(ctx, "session not created", "request", r.ID, "server", server.Name, "error", err)
@@ -302,7 +302,7 @@ func (e *Endpoint) listenAlone(r *Request, sink Sink, s *Session) {
 		return
 	}
 	s.whenClosed(func() { e.unpark(resident{s}) })
-	s.watch(r.Handler.Changes)
+	s.watch(func(f func(core.Change)) func() { return r.Handler.Changes(r.Who, f) })
 	if last := r.Header.Get(headerLastEvent); last != "" && s.revision().Resume {
 		id, seq, ok := splitEventID(last)
 		if !ok {

@@ -47,7 +47,7 @@ func (e *Endpoint) subscribe(r *Request, sink Sink, rev *revision, m *message) {
 		return
 	}
 	// Outside the lock: whoever tells of changes holds one of its own meanwhile.
-	stop := r.Handler.Changes(l.changed)
+	stop := r.Handler.Changes(r.Who, l.changed)
 	l.mu.Lock()
 	over := l.over
 	l.stop = stop

@@ -27,8 +27,8 @@ type outlet interface {
 	// push sends a message ahead of the answer: the answer becomes a stream.
 	push(message []byte)
 	// finish sends the answer, in whole or as the last message of the stream; body
-	// nil ends without one.
-	finish(status int, body []byte)
+	// nil ends without one. Status and header have no place in a stream.
+	finish(status int, body []byte, header ...core.Field)
 	// detach closes the stream in the middle of the call; false where that cannot be.
 	detach(retry time.Duration) bool
 	// resumable tells whether the client can come back for the answer.
@@ -70,7 +70,7 @@ func (o *single) send(message []byte) {
 	}
 }
 
-func (o *single) finish(status int, body []byte) {
+func (o *single) finish(status int, body []byte, header ...core.Field) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.ended {
@@ -81,7 +81,7 @@ func (o *single) finish(status int, body []byte) {
 	case !o.opened && body == nil:
 		o.sink.Reply(status, "", nil, nil)
 	case !o.opened:
-		o.sink.Reply(status, typeJSON, nil, body)
+		o.sink.Reply(status, typeJSON, header, body)
 	case body != nil:
 		o.send(body)
 	}
@@ -126,7 +126,7 @@ func (o *trailed) push(message []byte) {
 	o.trail.send(message)
 }
 
-func (o *trailed) finish(status int, body []byte) {
+func (o *trailed) finish(status int, body []byte, header ...core.Field) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.ended {
@@ -142,7 +142,7 @@ func (o *trailed) finish(status int, body []byte) {
 	case body == nil:
 		o.sink.Reply(status, "", nil, nil)
 	default:
-		o.sink.Reply(status, typeJSON, nil, body)
+		o.sink.Reply(status, typeJSON, header, body)
 	}
 }
 
@@ -184,7 +184,7 @@ type piped struct{ session *Session }
 
 func (o piped) push(message []byte) { o.session.pipe(message) }
 
-func (o piped) finish(_ int, body []byte) {
+func (o piped) finish(_ int, body []byte, _ ...core.Field) {
 	if body != nil {
 		o.session.pipe(body)
 	}
@@ -205,7 +205,7 @@ type share struct {
 func (o share) push(message []byte)       { o.whole.push(message) }
 func (o share) detach(time.Duration) bool { return false }
 func (o share) resumable() bool           { return o.whole.resumable() }
-func (o share) finish(_ int, body []byte) {
+func (o share) finish(_ int, body []byte, _ ...core.Field) {
 	if body != nil {
 		o.keep(body)
 	}

@@ -20,7 +20,7 @@ func (e *Endpoint) openSSE(ctx context.Context, r *Request, sink Sink) {
 		e.refuse(r, sink, nil, nil, &fault{code: codeInvalidRequest, status: 406, message: "Accept must list text/event-stream"})
 		return
 	}
-	s, err := e.sessions.Create(ctx, Claims{Server: r.Handler.Server().Name, Who: r.Who, SSE: true})
+	s, err := e.sessions.Create(ctx, Claims{Server: r.Handler.Server().Key(), Who: r.Who, SSE: true})
 	if err != nil {
 		known := core.AsError(err)
 		e.log.ErrorContext(ctx, "session not created", "request", r.ID, "error", err)
@@ -51,7 +51,7 @@ func (e *Endpoint) openSSE(ctx context.Context, r *Request, sink Sink) {
 	_ = stream.Send(AppendEvent(nil, Event{ // when it fails the hub calls gone
 		Name: "endpoint", Data: []byte(r.MessagePath + "?sessionId=" + url.QueryEscape(s.ID())),
 	}))
-	s.watch(r.Handler.Changes)
+	s.watch(func(f func(core.Change)) func() { return r.Handler.Changes(r.Who, f) })
 }
 
 // messageSSE takes a POST of the 2024-11-05 transport. It is answered at once; what
@@ -71,7 +71,7 @@ func (e *Endpoint) messageSSE(ctx context.Context, r *Request, sink Sink) (runni
 		e.refuse(r, sink, nil, nil, &fault{code: codeNoSession, message: "sessionId is missing from the query"})
 		return false
 	}
-	s, err := e.sessions.Find(ctx, r.SessionID, r.Handler.Server().Name, r.Who)
+	s, err := e.sessions.Find(ctx, r.SessionID, r.Handler.Server().Key(), r.Who)
 	if err != nil || !s.claims.SSE || !s.attached() {
 		e.refuse(r, sink, nil, nil, unknownSession())
 		return false
