@@ -201,7 +201,7 @@ func badConfigs() []badConfig {
 		{"header twice by case", func(c *core.Config) { connection(c).Headers = map[string]string{"X-A": "a", "x-a": "b"} }, "/connections/0/headers/x-a", "also as X-A"},
 		{"header and credential", func(c *core.Config) { connection(c).Headers = map[string]string{"authorization": "x"} }, "/connections/0/headers/authorization", "also set by credential"},
 		{"credential type", func(c *core.Config) { connection(c).Credential.Type = "baerer" }, "/connections/0/credential/type", `did you mean "bearer"?`},
-		{"credential without type", func(c *core.Config) { connection(c).Credential.Type = "" }, "/connections/0/credential/type", "bearer, basic, header or query"},
+		{"credential without type", func(c *core.Config) { connection(c).Credential.Type = "" }, "/connections/0/credential/type", "bearer, basic, header, query or user"},
 		{"credential incomplete", func(c *core.Config) { connection(c).Credential.Token = "" }, "/connections/0/credential/token", "needs token"},
 		{"credential mixed", func(c *core.Config) { connection(c).Credential.Username = "u" }, "/connections/0/credential/username", "has no username"},
 		{"basic incomplete", func(c *core.Config) {

@@ -18,7 +18,7 @@ func (e *Edge) Serve(ctx context.Context, ln net.Listener) error {
 	if e.served.Swap(true) {
 		return errors.New("web: Serve was called twice")
 	}
-	if !e.authenticated && !loopback(ln.Addr()) {
+	if e.doorkeeper == nil && !loopback(ln.Addr()) {
 		return errors.Join(CheckListen(ln.Addr().String(), false), ln.Close())
 	}
 	watch, err := newWatcher(e)

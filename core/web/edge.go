@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"runtime/debug"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -32,16 +33,17 @@ type Edge struct {
 	limits   Limits
 	times    DrainTimes
 
-	authenticated bool
-	retryAfter    string
-	idPrefix      string
-	ids           atomic.Uint64
-	inFlight      atomic.Int64
-	slow          atomic.Int64 // streams that were ended because nobody read them
-	refusedConns  atomic.Int64
-	panics        atomic.Int64
-	draining      atomic.Bool
-	served        atomic.Bool
+	doorkeeper   Doorkeeper
+	public       string
+	retryAfter   string
+	idPrefix     string
+	ids          atomic.Uint64
+	inFlight     atomic.Int64
+	slow         atomic.Int64 // streams that were ended because nobody read them
+	refusedConns atomic.Int64
+	panics       atomic.Int64
+	draining     atomic.Bool
+	served       atomic.Bool
 
 	app   *fiber.App
 	watch *watcher
@@ -68,7 +70,7 @@ func New(o Options) (*Edge, error) {
 	e := &Edge{
 		servers: o.Servers, endpoint: o.Endpoint, gate: newGate(o.Hosts, o.Origins), proxies: o.TrustedProxies,
 		ready: o.Ready, metrics: o.Metrics, observer: o.Observer, log: o.Log, now: o.Now, limits: o.Limits, times: o.Drain,
-		authenticated: o.Authenticated, retryAfter: strconv.Itoa(o.Limits.RetryAfter), idPrefix: fmt.Sprintf("%x-", seed[8:14]),
+		doorkeeper: o.Doorkeeper, public: strings.TrimSuffix(o.Public, "/"), retryAfter: strconv.Itoa(o.Limits.RetryAfter), idPrefix: fmt.Sprintf("%x-", seed[8:14]),
 		conns: make(map[uint64]*conn), detached: make(map[uint64]*conn), perIP: make(map[netip.Addr]int),
 	}
 	e.hub = newHub(e, binary.LittleEndian.Uint64(seed[:8]))

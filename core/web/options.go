@@ -43,9 +43,12 @@ type Options struct {
 	// TrustedProxies are peers whose X-Forwarded-* headers are believed, and whose
 	// connections are not counted per address.
 	TrustedProxies []netip.Prefix
-	// Authenticated says that callers are authenticated; without it Serve refuses an
-	// address that other machines can reach.
-	Authenticated bool
+	// Doorkeeper authenticates callers; without it Serve refuses an address that other
+	// machines can reach.
+	Doorkeeper Doorkeeper
+	// Public is the origin that clients use, such as https://mcp.example.com: what access
+	// tokens must be made for. "" = by the Host header of each request.
+	Public string
 
 	// Ready tells /readyz; nil = always ready. Metrics makes /metrics; nil = 404.
 	// Both must be fast and safe for concurrent use.

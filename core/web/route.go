@@ -9,7 +9,7 @@ import (
 
 // route is where a request wants to go.
 type route struct {
-	name      string // mcp, sse, message, healthz, readyz, metrics; "" = nowhere
+	name      string // mcp, sse, message, healthz, readyz, metrics, protected-resource; "" = nowhere
 	prefix    string // of the server, without outer slashes
 	transport mcp.Transport
 	allow     string // methods
@@ -37,6 +37,15 @@ func find(path string) route {
 	switch path {
 	case "/healthz", "/readyz", "/metrics":
 		return route{name: path[1:], allow: allowRead}
+	}
+	if rest, found := strings.CutPrefix(path, protectedResource); found {
+		if rest == "" {
+			rest = "/mcp"
+		}
+		if r := find(rest); r.name == "mcp" {
+			return route{name: "protected-resource", prefix: r.prefix, allow: allowRead}
+		}
+		return route{}
 	}
 	if path == "" || path[0] != '/' {
 		return route{}

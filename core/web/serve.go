@@ -74,6 +74,8 @@ func (c *call) serve(rc *fasthttp.RequestCtx) {
 	switch {
 	case c.route.name == "":
 		c.refuse(rc, refusePath)
+	case c.route.name == "protected-resource":
+		c.serveMetadata(rc)
 	case c.route.prefix == "" && c.route.allow == allowRead:
 		c.serveOwn(rc)
 	default:
@@ -165,11 +167,14 @@ func (c *call) serveOwn(rc *fasthttp.RequestCtx) {
 func (c *call) serveMCP(rc *fasthttp.RequestCtx) {
 	handler := c.edge.servers.Find(c.route.prefix)
 	if handler == nil {
-		if !c.originOK(nil) {
+		switch {
+		case !c.originOK(nil):
 			c.refuse(rc, refuseOrigin)
-			return
+		case c.edge.doorkeeper != nil && c.method == "OPTIONS":
+			c.write(rc, c.preflight(nil)) // as for a server that is there
+		case c.caller(rc, nil):
+			c.refuse(rc, refusePath)
 		}
-		c.refuse(rc, refusePath)
 		return
 	}
 	passed := false
@@ -179,7 +184,7 @@ func (c *call) serveMCP(rc *fasthttp.RequestCtx) {
 		}
 	}()
 	server := handler.Server()
-	c.server = server.Name
+	c.server = server.Key()
 	if !c.originOK(server.CORS) {
 		c.refuse(rc, refuseOrigin)
 		return
@@ -196,6 +201,9 @@ func (c *call) serveMCP(rc *fasthttp.RequestCtx) {
 		fallthrough
 	default:
 		c.refuse(rc, &refusal{status: 405, message: refuseMethod.message, fix: "use one of " + c.route.allow, allow: c.route.allow})
+		return
+	}
+	if !c.caller(rc, handler) {
 		return
 	}
 	if c.head.encoded {
