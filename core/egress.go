@@ -24,11 +24,15 @@ type Upstream interface {
 // Request is one HTTP request to an upstream. The path and query are already
 // escaped; the host always comes from the connection.
 type Request struct {
-	Method     string
-	Path       string // escaped, begins with /, joined to the base URL's path
-	Query      string // escaped, without ?
-	Header     []Field
-	Body       []byte
+	Method string
+	Path   string // escaped, begins with /, joined to the base URL's path
+	Query  string // escaped, without ?
+	Header []Field
+	Body   []byte
+	// Credential is the value of Authorization for this request alone, where the
+	// connection has no credential there; "" = none. It stays with the origin of the
+	// connection.
+	Credential Secret
 	Idempotent bool  // may be repeated when the connection broke or the status says try again
 	MaxBytes   int64 // limit of the response after decoding; 0 = the connection's
 	// Progress, when set, is called while a long body arrives: bytes so far, and the

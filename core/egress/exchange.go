@@ -17,6 +17,7 @@ type message struct {
 	base, path string // escaped; one behind the other
 	query      [3]string
 	own        []core.Field // of the connection, credentials included
+	home       []core.Field // what own is at the origin of the connection
 	fields     []core.Field // of the request; they win over own
 	body       []byte
 	idempotent bool

@@ -73,7 +73,7 @@ func (u *upstream) hop(m *message, here, next *url.URL, status int) (*message, s
 		hop.fields = without(m.fields, func(name string) bool { return strings.HasPrefix(strings.ToLower(name), "content-") })
 	}
 	if u.home(next) {
-		hop.own = u.own
+		hop.own = m.home
 		hop.query[2] = u.secrets
 		return &hop, ""
 	}

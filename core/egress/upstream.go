@@ -185,12 +185,16 @@ func (u *upstream) Do(ctx context.Context, r *core.Request) (*core.Response, err
 	*m = message{
 		name: u.name, method: r.Method, authority: u.authority, secure: u.profile.scheme == "https",
 		base: u.base, path: r.Path, query: [3]string{u.query, r.Query, u.secrets},
-		own: u.own, fields: r.Header, body: r.Body, idempotent: r.Idempotent,
+		own: u.own, home: u.own, fields: r.Header, body: r.Body, idempotent: r.Idempotent,
 		limit: r.MaxBytes, first: u.profile.first, connect: u.profile.connect,
 		start: now, deadline: until(ctx, now, u.whole), progress: r.Progress,
 	}
 	if m.limit <= 0 {
 		m.limit = u.limit
+	}
+	if r.Credential != "" {
+		m.home = append(slices.Clip(u.own), core.Field{Name: "Authorization", Value: r.Credential.Reveal()})
+		m.own = m.home
 	}
 	u.lane.budget.earn(now)
 	answer, f := u.persist(ctx, m, u.pool)
@@ -240,6 +244,13 @@ func (u *upstream) check(r *core.Request) string {
 		if u.credential(r.Header[i].Name) {
 			return "the header " + r.Header[i].Name + " is the credential of the connection"
 		}
+	}
+	switch {
+	case r.Credential == "":
+	case u.credential("Authorization"):
+		return "the header Authorization is the credential of the connection"
+	case !fieldValue(r.Credential.Reveal()):
+		return "the credential of the request holds a control character, or a blank at its start or end"
 	}
 	return ""
 }
