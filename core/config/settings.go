@@ -35,6 +35,10 @@ type Settings struct {
 	Reload         ReloadSettings `json:"reload"`
 	Plugins        PluginSettings `json:"plugins"`
 	Admin          AdminSettings  `json:"admin"`
+	Access         AccessSettings `json:"access"`
+	Store          StoreSettings  `json:"store"`
+	Audit          AuditSettings  `json:"audit"`
+	Logins         LoginSettings  `json:"logins"`
 }
 
 // EgressSettings says which addresses calls may go to.
@@ -116,7 +120,11 @@ var settings = describe[Settings]("settings", "What a gateway is started with.",
 	may("drain", drainSettings, "How the gateway ends after SIGTERM."),
 	may("reload", reloadSettings, "How changed documents are noticed."),
 	may("plugins", pluginSettings, "Which plugins are loaded, and where they come from."),
+	may("access", accessSettings, "How callers of MCP servers are known."),
+	may("store", storeSettings, "Where users, policies, documents and records are kept."),
+	may("audit", auditSettings, "What is recorded, and for how long."),
 	may("admin", adminSettings, "Where the admin API stands."),
+	may("logins", loginSettings, "Logins to the admin API."),
 ).like(`
 listen: 127.0.0.1:8080
 config: [gateway/]
@@ -206,6 +214,12 @@ func LoadSettings(file string) (Settings, []core.Problem) {
 	if top.get("data") != nil {
 		s.Data = beside(file, s.Data)
 	}
+	if section := top.get("store"); section != nil && section.get("keyFile") != nil {
+		s.Store.KeyFile = beside(file, s.Store.KeyFile)
+	}
+	if section := top.get("audit"); section != nil && section.get("anchors") != nil {
+		s.Audit.Anchors = beside(file, s.Audit.Anchors)
+	}
 	if section := top.get("plugins"); section != nil {
 		s.Plugins.beside(file, section.get("keys") != nil, section.get("registries") != nil)
 	}
@@ -292,6 +306,7 @@ func (s *Settings) Check() []core.Problem {
 		})
 	}
 	problems = append(problems, s.Plugins.check()...)
+	problems = append(problems, s.checkAccess()...)
 	return append(problems, s.Admin.check(s.Listen)...)
 }
 

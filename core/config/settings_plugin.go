@@ -25,11 +25,14 @@ type PluginSettings struct {
 
 // AdminSettings says where the admin API stands.
 type AdminSettings struct {
-	Listen string      `json:"listen"` // or off
+	Listen string      `json:"listen"` // or same, or off
 	Token  core.Secret `json:"token"`
 }
 
-const off = "off"
+const (
+	off  = "off"
+	same = "same"
+)
 
 var tokenPattern = regexp.MustCompile(`^([^\s]{16,256})?$`)
 
@@ -46,10 +49,10 @@ var (
 		may("poll", lasting(0, 24*time.Hour), "How often to look whether a tag in a registry has moved, ± 20 %; 0s is never.").otherwise("5m"),
 	)
 	adminSettings = describe[AdminSettings]("admin", "Where the admin API stands.", map[string]string{"password": "write token", "port": "write listen: HOST:PORT", "address": "write listen: HOST:PORT"},
-		may("listen", matching(`^(off|`+addressPattern+`)$`, "off, or an address such as 127.0.0.1:9090"),
-			"Address and port of the admin API; off is nowhere. It must be a loopback or private address, and needs `admin.token`.").otherwise(off),
+		may("listen", matching(`^(off|same|`+addressPattern+`)$`, "same, off, or an address such as 127.0.0.1:9090"),
+			"Where the admin API stands: at /api/v1 of the address that MCP clients use (same), nowhere (off), or at an address of its own, which must be a loopback or private one.").otherwise(same),
 		may("token", &shape{is: text, secret: true, pattern: tokenPattern, says: "at least 16 characters without blanks"},
-			"Who calls the admin API must send it (`Authorization: Bearer …`). Other processes can see flags: set the variable or the file.").otherwise(`""`),
+			"A token (`Authorization: Bearer …`) with all rights in every tenant, for programs that set the gateway up. People have users, programs API tokens. Other processes can see flags: set the variable or the file.").otherwise(`""`),
 	)
 )
 
@@ -158,13 +161,16 @@ func (s *PluginSettings) check() (problems []core.Problem) {
 	return problems
 }
 
-// Address is where the admin API listens; "" when it is off.
+// Address is where the admin API has a listener of its own; "" when it has none.
 func (s AdminSettings) Address() string {
-	if s.Listen == off {
+	if s.Listen == off || s.Listen == same {
 		return ""
 	}
 	return s.Listen
 }
+
+// Same tells whether the admin API stands beside the MCP servers.
+func (s AdminSettings) Same() bool { return s.Listen == same }
 
 // check keeps the admin API where it belongs: it can change what the gateway serves.
 func (s *AdminSettings) check(listen string) []core.Problem {
@@ -179,8 +185,6 @@ func (s *AdminSettings) check(listen string) []core.Problem {
 		return wrong(address+" is also the address of the servers (listen)", "choose another port")
 	case !isLoopback(address) && !isPrivate(address):
 		return wrong(address+" is not a loopback or private address", "write an address such as 127.0.0.1:9090, or a private one (10.…, 172.16.…, 192.168.…, fc00::…)")
-	case s.Token == "":
-		return wrong("the admin API has an address, and no token", "set SALLYPORT_ADMIN_TOKEN or admin.token: a long random text, such as `openssl rand -hex 32` prints")
 	}
 	return nil
 }

@@ -34,7 +34,11 @@ func TestDefaults(t *testing.T) {
 		Drain:    DrainSettings{Lag: 5 * time.Second, Stop: 25 * time.Second},
 		Reload:   ReloadSettings{Poll: 5 * time.Second},
 		Plugins:  PluginSettings{Trust: "required", Keys: []string{}, Registries: []string{}, Poll: 5 * time.Minute},
-		Admin:    AdminSettings{Listen: "off"},
+		Admin:    AdminSettings{Listen: "same"},
+		Access:   AccessSettings{Callers: "known", Rate: 50, Burst: 100},
+		Store:    StoreSettings{Poll: 2 * time.Second, KeyCommand: []string{}},
+		Audit:    AuditSettings{Calls: "metadata", KeepCalls: 720 * time.Hour, Keep: 9600 * time.Hour},
+		Logins:   LoginSettings{Idle: 8 * time.Hour, Max: 24 * time.Hour},
 	}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got  %+v\nwant %+v", got, want)
@@ -96,6 +100,10 @@ func TestEveryKnob(t *testing.T) {
 		"drain.lag": "0s", "drain.hardStop": "12s", "reload.poll": "250ms",
 		"plugins.trust": "warn", "plugins.keys": "keys/any.pub,acme/*=keys/acme.pub", "plugins.registries": "http://localhost:5000, registry.example.com=ci:secrets/registry", "plugins.poll": "0s",
 		"admin.listen": "127.0.0.1:9090", "admin.token": "0123456789abcdef",
+		"access.callers": "open", "access.publicUrl": "https://mcp.example.com", "access.callsPerSecond": "13", "access.burst": "14",
+		"store.url": "postgres://u:p@127.0.0.1:5432/gateway", "store.poll": "1s", "store.key": "k1:" + strings.Repeat("A", 43) + "=", "store.keyFile": "keys.json",
+		"store.keyCommand": "/usr/bin/wrap,--key,gateway", "audit.calls": "payload", "audit.strict": "true", "audit.keepCalls": "48h", "audit.keep": "240h",
+		"audit.anchors": "anchors.log", "logins.idle": "1h", "logins.max": "2h",
 	}
 	knobs := Knobs()
 	if len(knobs) != len(values) {
@@ -180,7 +188,7 @@ func TestBadSettings(t *testing.T) {
 		{"plugins: {registries: [a.example=ci]}", `1:24: /plugins/registries/0: expected a registry such as registry.example.com, with a login registry.example.com=USER:FILE, got "a.example=ci"; write a registry such as registry.example.com, with a login registry.example.com=USER:FILE`},
 		{"plugins: {poll: 5}", `1:17: /plugins/poll: expected a duration such as 3s, 500ms or 1m30s, got the number 5; say the unit: 5s`},
 		{"plugins: {poll: 48h}", `1:17: /plugins/poll: "48h" is out of bounds; write a duration from 0s to 24h`},
-		{"admin: {listen: 9090}", `1:17: /admin/listen: expected off, or an address such as 127.0.0.1:9090, got the number 9090; put it in quotes: "9090"`},
+		{"admin: {listen: 9090}", `1:17: /admin/listen: expected same, off, or an address such as 127.0.0.1:9090, got the number 9090; put it in quotes: "9090"`},
 		{"admin: {token: canary}", `1:16: /admin/token: expected at least 16 characters without blanks, got the value; write at least 16 characters without blanks`},
 		{"admin: {token: 1234567890123456}", `1:16: /admin/token: expected at least 16 characters without blanks, got a number; put it in quotes`},
 		{"admin: {password: x}", `1:9: /admin/password: unknown key "password"; write token`},
@@ -336,8 +344,8 @@ func TestAdminSettings(t *testing.T) {
 		{"127.0.0.1:0", "0123456789abcdef", ""},
 		{"10.0.0.1:9090", "0123456789abcdef", ""},
 		{"[fd00::1]:9090", "0123456789abcdef", ""},
-		{"10.0.0.1:9090", "", "the admin API has an address, and no token"},
-		{"127.0.0.1:9090", "", "the admin API has an address, and no token"},
+		{"10.0.0.1:9090", "", ""}, // people log in
+		{"same", "", ""},
 		{":9090", "0123456789abcdef", ":9090 is not a loopback or private address"},
 		{"0.0.0.0:9090", "0123456789abcdef", "0.0.0.0:9090 is not a loopback or private address"},
 		{"[::]:9090", "0123456789abcdef", "[::]:9090 is not a loopback or private address"},
@@ -396,4 +404,39 @@ func FuzzPluginSettings(f *testing.F) {
 			}
 		}
 	})
+}
+
+// Settings of access and of the store that cannot be meant.
+func TestAccessSettings(t *testing.T) {
+	key := core.Secret("k1:" + strings.Repeat("A", 43) + "=")
+	for _, row := range []struct {
+		name  string
+		set   func(*Settings)
+		wrong string
+	}{
+		{"as they come", func(*Settings) {}, ""},
+		{"open on loopback", func(s *Settings) { s.Access.Callers = "open" }, ""},
+		{"open to others", func(s *Settings) { s.Access.Callers, s.Listen = "open", "0.0.0.0:8080" }, "can be reached from other machines"},
+		{"known to others", func(s *Settings) { s.Listen = "0.0.0.0:8080" }, ""},
+		{"two keys", func(s *Settings) { s.Store.Key, s.Store.KeyFile = key, "k" }, "more than one of store.key"},
+		{"replicas without a shared key", func(s *Settings) { s.Store.URL = "postgres://h/d" }, "stands in the data directory of this replica alone"},
+		{"replicas with one", func(s *Settings) { s.Store.URL, s.Store.Key = "postgres://h/d", key }, ""},
+		{"a relative command", func(s *Settings) { s.Store.KeyCommand = []string{"wrap"} }, "no absolute path"},
+		{"idle longer than max", func(s *Settings) { s.Logins.Idle = 48 * time.Hour }, "is longer than logins.max"},
+	} {
+		s := Defaults()
+		row.set(&s)
+		if got := Format(s.Check()); (row.wrong == "") != (got == "") || !strings.Contains(got, row.wrong) || strings.Contains(got, key.Reveal()) {
+			t.Errorf("%s: %s", row.name, got)
+		}
+	}
+	for _, row := range []struct{ url, data, want string }{
+		{"", "data", "sqlite:data/sallyport.db"}, {"", "", "memory:"}, {"postgres://h/d", "data", "postgres://h/d"},
+	} {
+		s := Defaults()
+		s.Store.URL, s.Data = core.Secret(row.url), row.data
+		if got := s.Database(); got != row.want {
+			t.Errorf("database of %q in %q is %s, want %s", row.url, row.data, got, row.want)
+		}
+	}
 }
