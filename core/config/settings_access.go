@@ -64,7 +64,7 @@ var (
 		may("poll", lasting(100*time.Millisecond, time.Minute), "How often to look whether another replica changed something, ± 20 %. Postgres tells sooner.").otherwise("2s"),
 		may("key", &shape{is: text, secret: true, pattern: keyPattern, says: "ID:KEY, the key being 32 bytes in base64; several with commas"},
 			"What seals secrets in the store: the first key seals, all open. Replicas share it. Set the variable or the file, not the flag. Without one there is a key file in the data directory.").otherwise(`""`),
-		may("keyFile", line(), "The file of that key, when it is not given directly. In the settings file the path is taken from its directory. Without one it is vault-keys.json in the data directory.").otherwise(`""`),
+		may("keyFile", matching(`^[^\r\n]*$`, "the path of a file"), "The file of that key, when it is not given directly. In the settings file the path is taken from its directory. Without one it is vault-keys.json in the data directory.").otherwise(`""`),
 		may("keyCommand", many(line()), "A program with its arguments that wraps and unwraps keys with a key management service; see docs/access.md. The first item is its absolute path.").otherwise("[]"),
 	)
 	auditSettings = describe[AuditSettings]("audit", "What is recorded, and for how long. Changes by the admin API always are.",
@@ -73,7 +73,7 @@ var (
 		may("strict", onOff(), "Refuse calls (503) while they cannot be recorded, and give out no answer whose record is not durable.").otherwise("false"),
 		may("keepCalls", lasting(time.Hour, 3650*24*time.Hour), "How long records of calls are kept.").otherwise("720h"),
 		may("keep", lasting(24*time.Hour, 3650*24*time.Hour), "How long the audit trail is kept.").otherwise("9600h"),
-		may("anchors", line(), "A file outside the store that the end of the trail is written to every hour, so that cutting it off is seen. Without one the store alone has it.").otherwise(`""`),
+		may("anchors", matching(`^[^\r\n]*$`, "the path of a file"), "A file outside the store that the end of the trail is written to every hour, so that cutting it off is seen. Without one the store alone has it.").otherwise(`""`),
 	)
 	loginSettings = describe[LoginSettings]("logins", "Logins to the admin API.", nil,
 		may("idle", lasting(time.Minute, 30*24*time.Hour), "A login ends after this long without a request.").otherwise("8h"),
