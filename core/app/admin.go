@@ -3,6 +3,7 @@ package app
 import (
 	"context"
 	"net"
+	"time"
 
 	"github.com/sallyport/sallyport/core"
 	"github.com/sallyport/sallyport/core/web"
@@ -15,8 +16,8 @@ func (h *gatehouse) serveAdmin(ctx context.Context, docs *documentSet) (stop fun
 	if address == "" {
 		return func() {}, nil
 	}
-	admin, err := web.NewAdmin(web.AdminOptions{
-		Token: h.settings.Admin.Token, Hosts: h.settings.AllowedHosts, Plugins: h.plugins.Status, Log: h.log,
+	api, err := web.NewAPI(web.APIOptions{
+		Operator: h.settings.Admin.Token, Plugins: func(string) []core.PluginStatus { return h.plugins.Status() }, Log: h.log,
 		Reload: func(ctx context.Context) web.Reloaded {
 			h.plugins.Refresh() // which asks for a load: this one
 			select {
@@ -26,6 +27,13 @@ func (h *gatehouse) serveAdmin(ctx context.Context, docs *documentSet) (stop fun
 			problems, refused := h.reload(context.WithoutCancel(ctx), docs)
 			return web.Reloaded{Applied: !refused, Revision: h.gateway.Revision(), Problems: problems}
 		},
+	})
+	if err != nil {
+		return nil, err
+	}
+	admin, err := web.New(web.Options{
+		API: api, Hosts: h.settings.AllowedHosts, TrustedProxies: h.settings.TrustedProxies, Log: h.log,
+		Limits: web.Limits{PerIP: 64, Connections: 256}, Drain: web.DrainTimes{Stop: 5 * time.Second},
 	})
 	if err != nil {
 		return nil, err

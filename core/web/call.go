@@ -93,7 +93,13 @@ func (c *call) streamHead(header []core.Field) []byte {
 	b := make([]byte, 0, 512)
 	b = append(b, "HTTP/1.1 200 OK\r\nDate: "...)
 	b = c.edge.now().UTC().AppendFormat(b, http.TimeFormat)
-	b = append(b, "\r\nContent-Type: text/event-stream\r\nCache-Control: no-cache\r\nX-Accel-Buffering: no\r\n"+
+	b = append(b, "\r\nContent-Type: text/event-stream\r\nCache-Control: "...)
+	if c.route.name == "api" {
+		b = append(b, "no-store"...)
+	} else {
+		b = append(b, "no-cache"...)
+	}
+	b = append(b, "\r\nX-Accel-Buffering: no\r\n"+
 		"Connection: close\r\nX-Content-Type-Options: nosniff\r\nX-Request-Id: "...)
 	b = append(b, c.id...)
 	b = append(b, "\r\n"...)

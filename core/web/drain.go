@@ -18,7 +18,7 @@ func (e *Edge) Serve(ctx context.Context, ln net.Listener) error {
 	if e.served.Swap(true) {
 		return errors.New("web: Serve was called twice")
 	}
-	if e.doorkeeper == nil && !loopback(ln.Addr()) {
+	if e.doorkeeper == nil && e.servers != nil && !loopback(ln.Addr()) {
 		return errors.Join(CheckListen(ln.Addr().String(), false), ln.Close())
 	}
 	watch, err := newWatcher(e)
@@ -51,6 +51,9 @@ func (e *Edge) drain(ctx context.Context) error {
 	ctx, cancel := context.WithDeadline(ctx, begun.Add(e.times.Stop))
 	defer cancel()
 	e.draining.Store(true)
+	if e.api != nil {
+		e.api.drain()
+	}
 	e.log.Info("draining", "lag", e.times.Lag, "stop", e.times.Stop)
 	if e.times.Lag > 0 {
 		lag := time.NewTimer(min(e.times.Lag, e.times.Stop/2))
@@ -109,7 +112,9 @@ func (e *Edge) lastWords(ctx context.Context) {
 	go func() {
 		defer close(done)
 		defer e.contain("drain the endpoint")
-		e.endpoint.Drain(ctx)
+		if e.endpoint != nil {
+			e.endpoint.Drain(ctx)
+		}
 	}()
 	select {
 	case <-done:

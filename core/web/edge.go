@@ -23,6 +23,7 @@ import (
 type Edge struct {
 	servers  Finder
 	endpoint Endpoint
+	api      *API
 	gate     gate
 	proxies  []netip.Prefix
 	ready    func() Readiness
@@ -59,8 +60,8 @@ type Edge struct {
 // New makes an Edge. It fails when a required option is missing or the random
 // source does.
 func New(o Options) (*Edge, error) {
-	if o.Servers == nil || o.Endpoint == nil {
-		return nil, &core.Error{Code: core.CodeInternal, Message: "web.Options lacks Servers or Endpoint", Fix: "set both"}
+	if (o.Servers == nil) != (o.Endpoint == nil) || o.Servers == nil && o.API == nil {
+		return nil, &core.Error{Code: core.CodeInternal, Message: "web.Options lacks Servers or Endpoint", Fix: "set both, or API alone"}
 	}
 	o.defaults()
 	var seed [14]byte
@@ -68,7 +69,7 @@ func New(o Options) (*Edge, error) {
 		return nil, fmt.Errorf("read randomness for request ids: %w", err)
 	}
 	e := &Edge{
-		servers: o.Servers, endpoint: o.Endpoint, gate: newGate(o.Hosts, o.Origins), proxies: o.TrustedProxies,
+		servers: o.Servers, endpoint: o.Endpoint, api: o.API, gate: newGate(o.Hosts, o.Origins), proxies: o.TrustedProxies,
 		ready: o.Ready, metrics: o.Metrics, observer: o.Observer, log: o.Log, now: o.Now, limits: o.Limits, times: o.Drain,
 		doorkeeper: o.Doorkeeper, public: strings.TrimSuffix(o.Public, "/"), retryAfter: strconv.Itoa(o.Limits.RetryAfter), idPrefix: fmt.Sprintf("%x-", seed[8:14]),
 		conns: make(map[uint64]*conn), detached: make(map[uint64]*conn), perIP: make(map[netip.Addr]int),

@@ -28,11 +28,12 @@ type Endpoint interface {
 	Drain(ctx context.Context)
 }
 
-// Options configures an Edge. Servers and Endpoint are required; the zero value of
-// everything else works.
+// Options configures an Edge. Servers and Endpoint are required, or API alone for a
+// listener of the admin plane; the zero value of everything else works.
 type Options struct {
 	Servers  Finder
 	Endpoint Endpoint
+	API      *API // the admin plane; nil = there is nothing below /api/
 
 	// Hosts are the names that the Host header may have, beside the address that
 	// the client connected to and, on a loopback address, localhost: "mcp.example.com"

@@ -9,7 +9,7 @@ import (
 
 // route is where a request wants to go.
 type route struct {
-	name      string // mcp, sse, message, healthz, readyz, metrics, protected-resource; "" = nowhere
+	name      string // mcp, sse, message, healthz, readyz, metrics, protected-resource, api; "" = nowhere
 	prefix    string // of the server, without outer slashes
 	transport mcp.Transport
 	allow     string // methods
@@ -49,6 +49,9 @@ func find(path string) route {
 	}
 	if path == "" || path[0] != '/' {
 		return route{}
+	}
+	if strings.HasPrefix(path, "/api/") {
+		return route{name: "api"}
 	}
 	last := strings.LastIndexByte(path, '/')
 	r := route{name: path[last+1:]}

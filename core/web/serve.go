@@ -26,6 +26,10 @@ func methodName(method []byte) string {
 		return "OPTIONS"
 	case "HEAD":
 		return "HEAD"
+	case "PUT":
+		return "PUT"
+	case "PATCH":
+		return "PATCH"
 	}
 	return "other"
 }
@@ -74,6 +78,8 @@ func (c *call) serve(rc *fasthttp.RequestCtx) {
 	switch {
 	case c.route.name == "":
 		c.refuse(rc, refusePath)
+	case c.route.name == "api":
+		c.serveAPI(rc)
 	case c.route.name == "protected-resource":
 		c.serveMetadata(rc)
 	case c.route.prefix == "" && c.route.allow == allowRead:
@@ -165,6 +171,10 @@ func (c *call) serveOwn(rc *fasthttp.RequestCtx) {
 }
 
 func (c *call) serveMCP(rc *fasthttp.RequestCtx) {
+	if c.edge.servers == nil { // an edge of the admin plane alone
+		c.refuse(rc, refusePath)
+		return
+	}
 	handler := c.edge.servers.Find(c.route.prefix)
 	if handler == nil {
 		switch {
@@ -251,6 +261,11 @@ func (c *call) handle(rc *fasthttp.RequestCtx) {
 	c.conn.begin(ctx)
 	defer c.conn.end()
 	c.edge.endpoint.Handle(ctx, &c.request, c)
+	c.settle(rc, ctx)
+}
+
+// settle writes what was answered, if no stream was.
+func (c *call) settle(rc *fasthttp.RequestCtx, ctx *core.Lifetime) {
 	switch {
 	case c.stream != nil:
 		if !c.stream.parked {

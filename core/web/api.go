@@ -1,0 +1,254 @@
+package web
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"io"
+	"log/slog"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/sallyport/sallyport/core"
+)
+
+// API is the admin plane: JSON over HTTP below /api/v1, described by openapi.yaml. It has
+// no listener. An Edge gives it what arrives below /api/: the one that serves MCP
+// too (Options.API beside Servers and Endpoint), or one of its own for a separate
+// listener (Options.API alone, with Authenticated set: the API lets in nobody whom it does
+// not know). One API may stand behind several edges.
+//
+//	request → origin → route → identify → CSRF → permission → proof → query, body, If-Match → handler
+//	                                          (one table: apiRoutes)                        │
+//	                      problem+json ←── *core.Error ←──────────────────────────────── store.Change
+//
+// Every route says in its line of the table which permission it needs, or why it needs
+// none; the dispatcher asks for it before anything of the route runs.
+type API struct {
+	o        APIOptions
+	routes   *routeTable
+	operator *[sha256.Size]byte
+	log      *slog.Logger
+
+	busy  atomic.Int64 // requests
+	feeds atomic.Int64
+
+	ended chan struct{} // closed when feeds are to end
+	once  sync.Once
+
+	// Tests switch a defence off to see that its test turns red.
+	lax struct{ permission, csrf, origin, proof, tenant bool }
+}
+
+// APIOptions configures NewAPI. The zero value of each field works: a part that is not
+// there is answered with 503, and without an Authorizer only the operator may do anything.
+type APIOptions struct {
+	Store core.Store
+	// Away returns an error while it is known that the store cannot be reached, so that
+	// requests are refused at once and not after a timeout; nil = never known.
+	Away func() error
+	// Authorizer decides; when it is a core.Explainer too, /explain says why.
+	Authorizer core.Authorizer
+	Logins     Logins
+	Tokens     Tokens
+	// Operator is the static token of the settings, with which the operator comes in even
+	// when nothing else works; "" = none. It has 16 characters at least.
+	Operator core.Secret
+	Sealer   core.Sealer // of what is write-only
+	Keys     Keys
+	Accounts AccountFlow
+	Trail    Trail
+	Sessions LiveSessions
+	// Limits tells what is used up right now; nil = only what the store added up.
+	Limits func(tenant string) []LimitState
+
+	// Plugins tells what is loaded for a tenant.
+	Plugins func(tenant string) []core.PluginStatus
+	// Reload reads documents, plugins and the tags of registries again.
+	Reload func(ctx context.Context) Reloaded
+	// Health is about this process.
+	Health func() Health
+
+	// Base is where browsers find us, without a slash at the end
+	// (https://mcp.example.com): providers send them back there. "" = as the request
+	// says, which a login by a provider accepts on loopback addresses only.
+	Base string
+	// Home is where a browser goes after a login by a provider; "" = /admin/.
+	Home string
+	// Origins are web origins that may call beside our own.
+	Origins []string
+
+	// Proof is for how long a password that was asked for lets dangerous acts pass: 10 min.
+	Proof time.Duration
+	// Timeout ends a request that is not a feed: 15 s.
+	Timeout time.Duration
+	// Busy and Feeds bound the requests and the feeds that are answered at once: 256, 64.
+	Busy, Feeds int
+	// Poll is how often a feed looks for what is new: 1 s.
+	Poll time.Duration
+
+	Now  func() time.Time
+	Rand io.Reader // for ids; nil = crypto/rand
+	Log  *slog.Logger
+
+	// More are routes that stand in another place; each must say its permission too.
+	more []apiRoute
+}
+
+// Reloaded tells how a reload went.
+type Reloaded struct {
+	Applied  bool // false: what was served before still is
+	Revision string
+	Problems []core.Problem
+}
+
+// Health is what /health tells of this process.
+type Health struct {
+	Readiness
+
+	Version string    `json:"version"`
+	Replica string    `json:"replica,omitempty"` // id
+	Started time.Time `json:"started"`
+	// StateRevision is that of the store that is served, StateLoaded when it was read.
+	StateRevision int64      `json:"stateRevision"`
+	StateLoaded   *time.Time `json:"stateLoaded,omitempty"`
+	// StoreAway tells that the store cannot be reached, and what is served is the last
+	// known state.
+	StoreAway bool `json:"storeAway"`
+}
+
+// LimitState is how much of a limit is used up in this process.
+type LimitState struct {
+	Limit   string     `json:"limit"`             // id
+	Subject string     `json:"subject,omitempty"` // that it is counted for
+	Server  string     `json:"server,omitempty"`
+	Name    string     `json:"name,omitempty"`
+	Running int        `json:"running"` // calls now
+	Today   int64      `json:"today"`   // calls
+	Free    *time.Time `json:"free,omitempty"`
+}
+
+// Keys are those that secrets are sealed with. core/vault has them.
+type Keys interface {
+	// List tells the keys, the one in use first.
+	List() []KeyState
+	// Rotate makes a new key and seals with it what is stored, in one transaction; it says
+	// how many values that were.
+	Rotate(ctx context.Context, entry *core.AuditEntry) (resealed int, err error)
+}
+
+// KeyState is one key, of which only the id is known outside.
+type KeyState struct {
+	ID     string     `json:"id"`
+	Active bool       `json:"active"` // seals; the others only open
+	Made   *time.Time `json:"made,omitempty"`
+}
+
+// Trail checks the audit trail. core/audit has it.
+type Trail interface {
+	Verify(ctx context.Context) (TrailReport, error)
+}
+
+// TrailReport tells whether the audit trail is whole.
+type TrailReport struct {
+	Whole    bool           `json:"whole"`
+	Entries  int64          `json:"entries"`
+	Replicas int            `json:"replicas"` // that wrote some
+	Problems []TrailProblem `json:"problems"`
+}
+
+// TrailProblem is one place where the trail is not as it was written.
+type TrailProblem struct {
+	Replica string `json:"replica"`
+	Seq     int64  `json:"seq"`
+	Message string `json:"problem"`
+}
+
+// LiveSessions ends the MCP sessions of this replica; other replicas learn of it from the
+// revocation.
+type LiveSessions interface {
+	// EndLive ends the session with that LiveSession.ID; false when it is not here.
+	EndLive(id string) bool
+}
+
+// leastToken is how long the operator's token must be, in bytes: it cannot be guessed.
+const leastToken = 16
+
+// operatorID is the subject of the operator.
+const operatorID = "operator"
+
+// NewAPI makes the admin plane.
+func NewAPI(o APIOptions) (*API, error) {
+	if o.Operator != "" && len(o.Operator) < leastToken {
+		return nil, &core.Error{
+			Code: core.CodeInvalid, Message: "admin.token has fewer than " + strconv.Itoa(leastToken) + " characters",
+			Fix: "make one with `openssl rand -hex 32`, and set SALLYPORT_ADMIN_TOKEN, or admin.token in the settings file",
+		}
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Rand == nil {
+		o.Rand = rand.Reader
+	}
+	if o.Home == "" {
+		o.Home = "/admin/"
+	}
+	if o.Store == nil {
+		o.Store = noStore{}
+	}
+	if o.Authorizer == nil {
+		o.Authorizer = operatorOnly{}
+	}
+	number(&o.Proof, 10*time.Minute)
+	number(&o.Timeout, 15*time.Second)
+	number(&o.Busy, 256)
+	number(&o.Feeds, 64)
+	number(&o.Poll, time.Second)
+	a := &API{o: o, log: o.Log, ended: make(chan struct{})}
+	if o.Operator != "" {
+		sum := sha256.Sum256([]byte(o.Operator.Reveal()))
+		a.operator = &sum
+	}
+	table, err := newRouteTable(append(apiRoutes(), o.more...))
+	if err != nil {
+		return nil, err
+	}
+	a.routes = table
+	return a, nil
+}
+
+// drain ends the feeds: clients come back with the id of the last event, to whoever
+// serves then.
+func (a *API) drain() { a.once.Do(func() { close(a.ended) }) }
+
+// operatorOnly stands where access is not set up.
+type operatorOnly struct{}
+
+// Authorize allows the operator everything, and nobody else anything.
+func (operatorOnly) Authorize(_ context.Context, who core.Identity, _ core.Action, _ core.Object) error {
+	if who.Via == core.ViaOperator {
+		return nil
+	}
+	return &core.Error{Code: core.CodeDenied, Message: "access is not set up", Fix: "use the operator's token, or set up a store with users and roles"}
+}
+
+// noStore stands where there is no store.
+type noStore struct{ core.Store }
+
+var errNoStore = &core.Error{Code: core.CodeUnavailable, Message: "this gateway runs without a store", Fix: "set store in the settings"}
+
+func (noStore) Get(context.Context, core.Row) error { return errNoStore }
+
+func (noStore) List(context.Context, any, core.Query) (string, error) { return "", errNoStore }
+
+func (noStore) Change(context.Context, *core.AuditEntry, func(context.Context, core.Tx) error) error {
+	return errNoStore
+}
+
+func (noStore) Audit(context.Context, ...*core.AuditEntry) error { return errNoStore }
