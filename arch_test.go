@@ -85,8 +85,9 @@ var props = []string{"plugins/guests"}
 
 // testsMay is what tests of a room import beyond what the room may.
 var testsMay = map[string][]string{
-	"plugins/hostcall": {"core/egress"}, // the guard against private addresses is worth a test through the real door
-	"plugins":          {"core/egress"}, // a registry, likewise
+	"core/documents":   {"core/config", "core/gateway"}, // drafts are read and built for real
+	"plugins/hostcall": {"core/egress"},                 // the guard against private addresses is worth a test through the real door
+	"plugins":          {"core/egress"},                 // a registry, likewise
 }
 
 // library is one line of "one library, one room".
