@@ -1,0 +1,2 @@
+// Package authn says who calls.
+package authn
