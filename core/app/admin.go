@@ -11,28 +11,13 @@ import (
 
 // serveAdmin starts the admin plane where the settings want it. stop waits until it has
 // ended, which it does with ctx.
-func (h *gatehouse) serveAdmin(ctx context.Context, docs *documentSet) (stop func(), err error) {
+func (h *gatehouse) serveAdmin(ctx context.Context) (stop func(), err error) {
 	address := h.settings.Admin.Address()
 	if address == "" {
 		return func() {}, nil
 	}
-	api, err := web.NewAPI(web.APIOptions{
-		Operator: h.settings.Admin.Token, Plugins: func(string) []core.PluginStatus { return h.plugins.Status() }, Log: h.log,
-		Reload: func(ctx context.Context) web.Reloaded {
-			h.plugins.Refresh() // which asks for a load: this one
-			select {
-			case <-h.changed:
-			default:
-			}
-			problems, refused := h.reload(context.WithoutCancel(ctx), docs)
-			return web.Reloaded{Applied: !refused, Revision: h.gateway.Revision(), Problems: problems}
-		},
-	})
-	if err != nil {
-		return nil, err
-	}
 	admin, err := web.New(web.Options{
-		API: api, Hosts: h.settings.AllowedHosts, TrustedProxies: h.settings.TrustedProxies, Log: h.log,
+		API: h.door.api, Hosts: h.settings.AllowedHosts, TrustedProxies: h.settings.TrustedProxies, Log: h.log,
 		Limits: web.Limits{PerIP: 64, Connections: 256}, Drain: web.DrainTimes{Stop: 5 * time.Second},
 	})
 	if err != nil {
@@ -52,4 +37,43 @@ func (h *gatehouse) serveAdmin(ctx context.Context, docs *documentSet) (stop fun
 	}()
 	h.log.Info("serving the admin plane", "address", ln.Addr().String())
 	return func() { end(); <-ended }, nil
+}
+
+// openAPI makes the admin API.
+func (h *gatehouse) openAPI() (err error) {
+	o := web.APIOptions{
+		Operator: h.settings.Admin.Token, Authorizer: h.door.authorizer, Base: h.settings.Access.Public, Origins: h.settings.AllowedOrigins, Log: h.log,
+		Reload:  func(ctx context.Context) web.Reloaded { return h.reloadNow(context.WithoutCancel(ctx)) },
+		Plugins: h.pluginsOf,
+	}
+	h.door.api, err = web.NewAPI(o)
+	return err
+}
+
+// pluginsOf lists the plugins of a tenant.
+func (h *gatehouse) pluginsOf(id string) []core.PluginStatus {
+	if id == core.EveryTenant {
+		return h.estate.plugins()
+	}
+	if t := h.estate.get(id); t != nil {
+		return t.plugins.Status()
+	}
+	return nil
+}
+
+// reloadNow reads documents, plugins and the tags of registries of every tenant again.
+func (h *gatehouse) reloadNow(ctx context.Context) web.Reloaded {
+	done := web.Reloaded{Applied: true}
+	for _, t := range h.estate.all() {
+		t.plugins.Refresh() // which asks for a load: this one
+		select {
+		case <-h.changed:
+		default:
+		}
+		problems, refused := t.reload(ctx)
+		done.Applied = done.Applied && !refused
+		done.Problems = append(done.Problems, problems...)
+	}
+	done.Revision = h.estate.first().gateway.Revision()
+	return done
 }

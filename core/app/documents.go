@@ -2,13 +2,9 @@ package app
 
 import (
 	"context"
-	"crypto/sha256"
 	"encoding/json"
 	"log/slog"
-	"os"
-	"slices"
 	"sync"
-	"time"
 
 	"github.com/sallyport/sallyport/core"
 	"github.com/sallyport/sallyport/core/config"
@@ -37,46 +33,18 @@ func documents(settings config.Settings, all gateway.Kinds, lookup func(string) 
 	}
 }
 
+// reading says what documents of a tenant may hold.
+func (h *gatehouse) reading(tenant string) config.Options {
+	o := reading(h.kinds, h.console.lookup)
+	_ = tenant
+	return o
+}
+
 // reading says what documents may hold.
 func reading(all gateway.Kinds, lookup func(string) (string, bool)) config.Options {
 	return config.Options{
 		Invokers: all.Invokers, Transformers: all.Transformers, Requests: all.Requests, Authorizers: all.Authorizers, Catalogues: all.Catalogues, Env: lookup,
 	}
-}
-
-// load reads, builds and publishes. When something is wrong, nothing changes. One load
-// runs at a time.
-func (h *gatehouse) load(ctx context.Context, docs *documentSet) (problems []core.Problem, refused bool) {
-	h.loading.Lock()
-	defer h.loading.Unlock()
-	began := time.Now()
-	cfg, problems := docs.read()
-	catalog, more := h.gateway.Build(ctx, cfg)
-	problems, refused = judge(config.Merge(problems, more), catalog)
-	switch {
-	case catalog == nil:
-	case refused:
-		catalog.Close()
-	default:
-		files := catalog.Files()
-		names := make([]string, len(files))
-		for i, file := range files {
-			names[i] = file.Path
-		}
-		h.resources = names
-		h.gateway.Publish(catalog)
-		h.plugins.Remember()
-		h.tellOfFiles(files)
-		h.state.serve(cfg)
-	}
-	// Also those of a refused plugin: mending its file is a reason to look again.
-	docs.also(slices.Concat(h.resources, h.gateway.PluginFiles())...)
-	h.state.set(h.gateway.Revision(), problems, refused)
-	mistakes, warnings := tally(problems)
-	h.telemetry.Reloaded(core.ReloadEvent{
-		OK: !refused, Mistakes: mistakes, Warnings: warnings, Revision: h.gateway.Revision(), Duration: time.Since(began),
-	})
-	return problems, refused
 }
 
 // judge says whether documents are refused: for a mistake, and also when no Catalog
@@ -102,55 +70,27 @@ func tally(problems []core.Problem) (mistakes, warnings int) {
 	return mistakes, warnings
 }
 
-// tellOfFiles tells the clients of each resource whose file has other content than
-// at the load before.
-func (h *gatehouse) tellOfFiles(files []gateway.WatchedFile) {
-	sums := make(map[gateway.WatchedFile][sha256.Size]byte, len(files))
-	for _, file := range files {
-		content, err := os.ReadFile(file.Path)
-		if err != nil {
-			continue // reading the resource says so
-		}
-		sums[file] = sha256.Sum256(content)
-		if before, known := h.fileSums[file]; known && before != sums[file] {
-			h.gateway.Changed(file.Server, core.Change{Kind: core.ResourceUpdated, URI: file.URI})
-		}
-	}
-	h.fileSums = sums
-}
-
-// reloads applies changes as they are told, until ctx ends.
-func (h *gatehouse) reloads(ctx context.Context, docs *documentSet) {
+// reloads applies changes of files and plugins as they are told, until ctx ends.
+func (h *gatehouse) reloads(ctx context.Context) {
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-h.changed:
-			h.reload(ctx, docs)
+			for _, t := range h.estate.all() {
+				t.reload(ctx)
+			}
 		}
 	}
 }
 
-// reload applies changed documents; what is wrong goes to the log.
-func (h *gatehouse) reload(ctx context.Context, docs *documentSet) (problems []core.Problem, refused bool) {
-	problems, refused = h.load(ctx, docs)
-	h.logProblems(ctx, problems)
-	mistakes, warnings := tally(problems)
-	if refused {
-		h.log.Error("reload refused; the documents before it are still served", "mistakes", mistakes, "warnings", warnings, "revision", h.gateway.Revision())
-		return problems, refused
-	}
-	h.log.Info("reloaded", "warnings", warnings, "revision", h.gateway.Revision())
-	return problems, refused
-}
-
-func (h *gatehouse) logProblems(ctx context.Context, problems []core.Problem) {
+func logProblems(ctx context.Context, log *slog.Logger, problems []core.Problem) {
 	for _, p := range problems {
 		level := slog.LevelError
 		if p.Warning {
 			level = slog.LevelWarn
 		}
-		h.log.Log(ctx, level, "document problem", "file", p.File, "line", p.Line, "column", p.Column, "path", p.Path, "problem", p.Message, "fix", p.Fix)
+		log.Log(ctx, level, "document problem", "file", p.File, "line", p.Line, "column", p.Column, "path", p.Path, "problem", p.Message, "fix", p.Fix)
 	}
 }
 

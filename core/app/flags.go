@@ -61,6 +61,16 @@ func placeholder(knob config.Knob) string {
 		return "[NAMES=]FILE"
 	case "plugins.registries":
 		return "HOST[=USER:FILE]"
+	case "access.publicUrl", "store.url":
+		return "URL"
+	case "store.key":
+		return "ID:KEY"
+	case "store.keyFile", "audit.anchors":
+		return "FILE"
+	case "store.keyCommand":
+		return "PROGRAM"
+	case "audit.strict":
+		return "true|false"
 	case "admin.listen":
 		return "HOST:PORT"
 	case "admin.token":

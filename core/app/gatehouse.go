@@ -2,11 +2,13 @@ package app
 
 import (
 	"context"
-	"crypto/sha256"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net"
+	"path/filepath"
+	"strings"
 	"sync"
 	"time"
 
@@ -28,20 +30,19 @@ type gatehouse struct {
 	log       *slog.Logger
 	kinds     gateway.Kinds
 	egress    *egress.Egress
-	plugins   *pluginHouse
 	changed   chan struct{} // something outside the documents asks for another load
-	gateway   *gateway.Gateway
+	replica   string        // random, for each start
+	started   time.Time
+	door      door
+	estate    *estate
 	sessions  *web.Sessions
 	edge      *web.Edge
-	state     state
-	loading   sync.Mutex
-	resources []string                                  // files of resources in what is served; used by load only
-	fileSums  map[gateway.WatchedFile][sha256.Size]byte // used by load only
+	admin     *web.Edge // the admin API on an address of its own; nil = it has none
 }
 
 // newGatehouse puts the parts together. Nothing listens yet.
-func newGatehouse(ctx context.Context, s config.Settings, c console, all gateway.Kinds) (*gatehouse, error) {
-	if err := web.CheckListen(s.Listen, false); err != nil {
+func newGatehouse(ctx context.Context, s config.Settings, c console, all gateway.Kinds) (h *gatehouse, err error) {
+	if err := web.CheckListen(s.Listen, !s.Access.Open()); err != nil {
 		return nil, err
 	}
 	tuneMemory(c.lookup, limitFiles)
@@ -53,25 +54,69 @@ func newGatehouse(ctx context.Context, s config.Settings, c console, all gateway
 	if err != nil {
 		return nil, fmt.Errorf("set up telemetry: %w", err)
 	}
-	h := &gatehouse{settings: s, console: c, telemetry: seen, log: seen.Logger(), changed: make(chan struct{}, 1)}
+	h = &gatehouse{
+		settings: s, console: c, telemetry: seen, log: seen.Logger(), changed: make(chan struct{}, 1), estate: newEstate(),
+		replica: "r-" + strings.ToLower(rand.Text()[:16]), started: time.Now(),
+	}
 	h.kinds = gateway.Kinds{
 		Invokers: seen.Invokers(all.Invokers), Transformers: seen.Transformers(all.Transformers),
 		Requests: seen.Requests(all.Requests), Authorizers: seen.Authorizers(all.Authorizers), Catalogues: seen.Catalogues(all.Catalogues),
 	}
 	h.egress = egress.New(egress.Options{Allow: s.Egress.Allow, Observer: seen, Log: h.log})
-	if h.plugins, err = openPlugins(s.Plugins, pluginDir(s.Data), h.egress, seen, h.log, h.lookAgain); err != nil {
+	seen.Plugins(h.estate.plugins)
+	sealer, err := h.sealer()
+	if err != nil {
 		return nil, err
 	}
-	h.gateway = gateway.New(gateway.Options{
-		Kinds: h.kinds, Plugins: seen.TracePlugins(h.plugins.Host), Dial: h.egress, Authorizer: core.AllowAll{}, Observer: seen, Log: h.log, Now: time.Now,
-	})
-	if err := h.openEdge(); err != nil {
-		_ = h.plugins.close(ctx) // nothing was loaded: only its directory goes
+	if err := h.openDoor(ctx, sealer); err != nil {
 		return nil, err
+	}
+	first := h.newTenant(core.DefaultTenant)
+	if err := first.plugins.ready(); err != nil {
+		return nil, errors.Join(err, h.door.close(ctx))
+	}
+	h.estate.add(first)
+	if err := h.openEdge(sealer); err != nil {
+		// Nothing was loaded: only the directory of the plugins goes.
+		return nil, errors.Join(err, first.close(ctx), h.door.close(ctx))
 	}
 	seen.Gauge("sallyport_sessions", "Sessions in memory.", func() int64 { return int64(h.sessions.Len()) })
 	return h, nil
 }
+
+// openPlugins makes the host of plugins of a tenant.
+func (h *gatehouse) openPlugins(tenant string) (*pluginHouse, error) {
+	dir := pluginDir(h.settings.Data)
+	var observer core.Observer = ofTenant{h.telemetry, ""}
+	if tenant != core.DefaultTenant {
+		observer = ofTenant{h.telemetry, tenant + "/"}
+		if dir != "" {
+			dir = filepath.Join(dir, "tenants", tenant)
+		}
+	}
+	return openPlugins(h.settings.Plugins, dir, h.egress, observer, h.log, h.door.kv(tenant), h.lookAgain)
+}
+
+// ofTenant tells of plugins under the name of their tenant. The state of all plugins is
+// registered once, for all tenants.
+type ofTenant struct {
+	core.Observer
+	prefix string
+}
+
+// PluginCalled tells of a call.
+func (o ofTenant) PluginCalled(e core.PluginEvent) {
+	e.Plugin = o.prefix + e.Plugin
+	o.Observer.PluginCalled(e)
+}
+
+// PluginMetric tells of a metric of a plugin.
+func (o ofTenant) PluginMetric(plugin, name string, kind core.MetricKind, value float64) {
+	o.Observer.PluginMetric(o.prefix+plugin, name, kind, value)
+}
+
+// Plugins does nothing: the gatehouse has registered the plugins of all tenants.
+func (ofTenant) Plugins(func() []core.PluginStatus) {}
 
 // lookAgain asks for another load of the documents. It does not wait for it.
 func (h *gatehouse) lookAgain() {
@@ -81,22 +126,26 @@ func (h *gatehouse) lookAgain() {
 	}
 }
 
-// openEdge makes sessions, the MCP endpoint and the HTTP edge.
-func (h *gatehouse) openEdge() error {
+// sealer seals what leaves the process for a while: session ids, states of logins.
+func (h *gatehouse) sealer() (core.Sealer, error) {
 	ring, err := h.keyring()
 	if err != nil {
-		return err
+		return nil, err
 	}
-	sealer := session.NewSealer(ring, nil)
+	return session.NewSealer(ring, nil), nil
+}
+
+// openEdge makes sessions, the MCP endpoint and the HTTP edge.
+func (h *gatehouse) openEdge(sealer core.Sealer) (err error) {
 	h.sessions = web.NewSessions(web.SessionOptions{
 		Sealer: sealer, Idle: h.settings.Sessions.Idle, Max: h.settings.Sessions.Max, Limit: h.settings.Sessions.Limit, Log: h.log,
 	})
 	endpoint := mcp.New(mcp.Options{Sessions: h.sessions, Sealer: sealer, Observer: h.telemetry, Log: h.log, Now: time.Now})
 	l := h.settings.Limits
 	h.edge, err = web.New(web.Options{
-		Servers: h.telemetry.Traced(h.gateway), Endpoint: endpoint,
+		Servers: servers{h.telemetry.Traced(h.estate), h.estate}, Endpoint: endpoint, Doorkeeper: h.door.doorkeeper(), Public: h.settings.Access.Public,
 		Hosts: h.settings.AllowedHosts, Origins: h.settings.AllowedOrigins, TrustedProxies: h.settings.TrustedProxies,
-		Ready: h.state.readiness, Metrics: h.metrics, Observer: h.telemetry, Log: h.log,
+		Ready: h.estate.first().state.readiness, Metrics: h.metrics, Observer: h.telemetry, Log: h.log,
 		Limits: web.Limits{
 			Body: int(l.Body), Head: int(l.Headers), Read: l.Read, Idle: l.Idle, Write: l.Write, InFlight: l.InFlight,
 			Streams: l.Streams, Connections: l.Connections, PerIP: l.PerAddress, Heartbeat: l.KeepAlive,
@@ -105,6 +154,15 @@ func (h *gatehouse) openEdge() error {
 	})
 	return err
 }
+
+// servers finds servers, and says whose they are.
+type servers struct {
+	telemetry.Finder
+	*estate
+}
+
+// Find finds a server, with a span around its calls.
+func (s servers) Find(prefix string) core.Handler { return s.Finder.Find(prefix) }
 
 // keyring opens the keys that seal session ids: in the data directory, so that
 // sessions outlive a restart; in memory when there is none.
@@ -143,12 +201,17 @@ func (h *gatehouse) metrics() (body []byte, contentType string) {
 // connections are accepted.
 func (h *gatehouse) run(ctx context.Context, docs *documentSet, ready func(net.Listener)) int {
 	defer h.close(context.WithoutCancel(ctx))
-	problems, refused := h.load(ctx, docs)
+	first := h.estate.first()
+	first.files = docs
+	if err := h.door.begin(ctx); err != nil {
+		return h.console.complain("serve", err)
+	}
+	problems, refused := first.load(ctx)
 	if refused {
 		report(h.console.err, problems)
 		return exitWrong
 	}
-	h.logProblems(ctx, problems)
+	logProblems(ctx, h.log, problems)
 	ln, err := (&net.ListenConfig{}).Listen(ctx, "tcp", h.settings.Listen)
 	if err != nil {
 		return h.console.complain("serve", &core.Error{
@@ -159,10 +222,13 @@ func (h *gatehouse) run(ctx context.Context, docs *documentSet, ready func(net.L
 	inner, stop := context.WithCancel(context.WithoutCancel(ctx))
 	var work sync.WaitGroup
 	work.Go(func() { h.sessions.Run(inner) })
-	work.Go(func() { docs.watch(inner, h.log, h.lookAgain) })
-	work.Go(func() { h.plugins.Run(inner) })
-	work.Go(func() { h.reloads(inner, docs) })
-	stopAdmin, err := h.serveAdmin(inner, docs)
+	if docs != nil {
+		work.Go(func() { docs.watch(inner, h.log, h.lookAgain) })
+	}
+	work.Go(func() { h.estate.run(inner) })
+	work.Go(func() { h.reloads(inner) })
+	work.Go(func() { h.door.run(inner) })
+	stopAdmin, err := h.serveAdmin(inner)
 	if err != nil {
 		stop()
 		work.Wait()
@@ -172,7 +238,7 @@ func (h *gatehouse) run(ctx context.Context, docs *documentSet, ready func(net.L
 	defer stopAdmin()
 	served := make(chan error, 1)
 	go func() { served <- h.edge.Serve(ctx, ln) }()
-	h.log.Info("serving", "address", ln.Addr().String(), "revision", h.gateway.Revision(), "version", version)
+	h.log.Info("serving", "address", ln.Addr().String(), "revision", first.gateway.Revision(), "version", version)
 	ready(ln)
 	err = <-served
 	stop()
@@ -187,11 +253,11 @@ func (h *gatehouse) run(ctx context.Context, docs *documentSet, ready func(net.L
 func (h *gatehouse) close(ctx context.Context) {
 	ctx, stop := context.WithTimeout(ctx, 5*time.Second)
 	defer stop()
-	if err := h.gateway.Close(ctx); err != nil {
-		h.log.Warn("close the gateway", "error", err)
+	if err := h.estate.close(ctx); err != nil {
+		h.log.Warn("close the tenants", "error", err)
 	}
-	if err := h.plugins.close(ctx); err != nil {
-		h.log.Warn("close plugins", "error", err)
+	if err := h.door.close(ctx); err != nil {
+		h.log.Warn("close the store", "error", err)
 	}
 	if err := h.egress.Close(); err != nil {
 		h.log.Warn("close egress", "error", err)

@@ -14,6 +14,7 @@ import (
 	"github.com/sallyport/sallyport/core/config"
 	"github.com/sallyport/sallyport/core/egress"
 	"github.com/sallyport/sallyport/plugins"
+	"github.com/sallyport/sallyport/plugins/hostcall"
 	"github.com/sallyport/sallyport/plugins/registry"
 	"github.com/sallyport/sallyport/plugins/trust"
 )
@@ -32,7 +33,7 @@ type pluginHouse struct {
 
 // openPlugins makes the host of plugins as the settings want it. dir is where it keeps
 // things; "" is a temporary directory.
-func openPlugins(s config.PluginSettings, dir string, dial core.Egress, observer core.Observer, log *slog.Logger, changed func()) (*pluginHouse, error) {
+func openPlugins(s config.PluginSettings, dir string, dial core.Egress, observer core.Observer, log *slog.Logger, kv hostcall.Store, changed func()) (*pluginHouse, error) {
 	policy, err := trustPolicy(s)
 	if err != nil {
 		return nil, err
@@ -44,7 +45,7 @@ func openPlugins(s config.PluginSettings, dir string, dial core.Egress, observer
 	}
 	host, err := plugins.New(plugins.Options{
 		Dir: dir, Trust: policy, Registry: registryOptions(s, transport), Dial: dial,
-		Observer: observer, Log: log, Now: time.Now, Changed: changed, Poll: poll, Later: true,
+		KV: kv, Observer: observer, Log: log, Now: time.Now, Changed: changed, Poll: poll, Later: true,
 	})
 	if err != nil {
 		return nil, err

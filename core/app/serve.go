@@ -45,7 +45,7 @@ func (s *serveCommand) run(ctx context.Context, c console) int {
 		origin := originOf(ln)
 		fmt.Fprintf(c.out, "listening on %s\n", origin)
 		if s.Hints {
-			printHints(c.out, origin, house.state.servers, s.Try)
+			printHints(c.out, origin, house.estate.first().state.servers, s.Try)
 			fmt.Fprintf(c.out, "\nchange %s and the change is live; stop with Ctrl-C\n", strings.Join(settings.Config, ", "))
 		}
 	})
