@@ -1,0 +1,49 @@
+package store
+
+import (
+	"github.com/uptrace/bun"
+
+	"github.com/sallyport/sallyport/core"
+)
+
+type moduleRow struct {
+	bun.BaseModel `bun:"table:modules"`
+
+	Tenant   string `bun:",pk"`
+	Name     string `bun:",pk"`
+	Digest   string
+	Manifest string
+	Content  []byte
+	Size     int64
+	Grants   words
+	stamp
+}
+
+// modules: Query.Equal takes name and digest.
+var modules = &shelf[core.Module, moduleRow]{
+	kind: kind{
+		name: "module", table: "modules", tenant: "tenant", shown: true,
+		equal: equal("name", "name", "digest", "digest"),
+	},
+	model: func(m *core.Module) moduleRow {
+		return moduleRow{
+			Tenant: m.Tenant, Name: m.Name, Digest: m.Digest, Manifest: m.Manifest, Content: bytesOf(m.Bytes), Size: int64(m.Size),
+			Grants: wordsOf(m.Grants), stamp: stampOf(m.Stamp),
+		}
+	},
+	noun: func(m *moduleRow) core.Module {
+		return core.Module{
+			Tenant: m.Tenant, Name: m.Name, Digest: m.Digest, Manifest: m.Manifest, Bytes: m.Content, Size: int(m.Size),
+			Grants: m.Grants.list(), Stamp: m.stamp.of(),
+		}
+	},
+	stamp: func(m *core.Module) *core.Stamp { return &m.Stamp },
+}
+
+// bytesOf returns b, never nil: Bun would write NULL.
+func bytesOf(b []byte) []byte {
+	if b == nil {
+		return []byte{}
+	}
+	return b
+}
