@@ -41,7 +41,7 @@ var rooms = []room{
 	{"core/invokers", []string{"core/mcp", "core/egress", "core/expression"}, "invokers call upstreams: over HTTP, and MCP servers"},
 	{"core/transformers", []string{"core/expression"}, "a transformer sees a result and nothing else"},
 	{"core/expression", nil, "computes values from values, bounded, and touches nothing else"},
-	{"core/vault", nil, "keys, and what they seal: it knows no rows"},
+	{"core/vault", nil, "keys, and what they seal, in rows of core and on disk"},
 	{"core/audit", nil, "the trail and the records of calls, kept through core.Store"},
 	{"core/authn", nil, "says who calls; it reads a core.State and changes a core.Store"},
 	{"core/authz", nil, "says who may; it reads a core.State"},
