@@ -68,5 +68,17 @@ func (g *Glob) Ends() (head, tail string) {
 	return string(g.head), string(g.tail)
 }
 
+// Core returns the longest text between two stars that every text that matches holds
+// between its ends; "" = there is none.
+func (g *Glob) Core() string {
+	var longest []byte
+	for _, part := range g.middle {
+		if len(part) > len(longest) {
+			longest = part
+		}
+	}
+	return string(longest)
+}
+
 // String returns the pattern.
 func (g *Glob) String() string { return g.pattern }

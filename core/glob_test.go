@@ -56,7 +56,7 @@ func FuzzGlob(f *testing.F) {
 		}
 		same, err := regexp.Compile(`(?s)\A` + strings.Join(parts, `.*`) + `\z`)
 		if err != nil || strings.ContainsRune(pattern+text, '�') {
-			t.Skip("not UTF-8")
+			return // a dot is no half of a character
 		}
 		g := core.NewGlob(pattern)
 		if got, want := g.Match([]byte(text)), same.MatchString(text); got != want {
@@ -65,6 +65,9 @@ func FuzzGlob(f *testing.F) {
 		head, tail := g.Ends()
 		if g.Match([]byte(text)) && !(strings.HasPrefix(text, head) && strings.HasSuffix(text, tail)) {
 			t.Errorf("%q matches %q, which does not begin and end with %q, %q", pattern, text, head, tail)
+		}
+		if g.Match([]byte(text)) && !strings.Contains(text, g.Core()) {
+			t.Errorf("%q matches %q, which does not hold %q", pattern, text, g.Core())
 		}
 		if g.All() != (pattern != "" && strings.Trim(pattern, "*") == "") || g.Exact() != !strings.Contains(pattern, "*") {
 			t.Errorf("%q: All = %v, Exact = %v", pattern, g.All(), g.Exact())
