@@ -2,9 +2,7 @@ package web
 
 import (
 	"context"
-	"crypto/rand"
 	"crypto/sha256"
-	"io"
 	"log/slog"
 	"strconv"
 	"sync"
@@ -51,8 +49,14 @@ type APIOptions struct {
 	Away func() error
 	// Authorizer decides; when it is a core.Explainer too, /explain says why.
 	Authorizer core.Authorizer
-	Logins     Logins
-	Tokens     Tokens
+	// Policies knows what roles there are and what they may, for people.
+	Policies Policies
+	// Changed is told after every change, so that this process need not wait for its next
+	// look at the store; it must not block.
+	Changed func()
+
+	Logins Logins
+	Tokens Tokens
 	// Operator is the static token of the settings, with which the operator comes in even
 	// when nothing else works; "" = none. It has 16 characters at least.
 	Operator core.Secret
@@ -89,9 +93,8 @@ type APIOptions struct {
 	// Poll is how often a feed looks for what is new: 1 s.
 	Poll time.Duration
 
-	Now  func() time.Time
-	Rand io.Reader // for ids; nil = crypto/rand
-	Log  *slog.Logger
+	Now func() time.Time
+	Log *slog.Logger
 
 	// More are routes that stand in another place; each must say its permission too.
 	more []apiRoute
@@ -192,9 +195,6 @@ func NewAPI(o APIOptions) (*API, error) {
 	}
 	if o.Now == nil {
 		o.Now = time.Now
-	}
-	if o.Rand == nil {
-		o.Rand = rand.Reader
 	}
 	if o.Home == "" {
 		o.Home = "/admin/"

@@ -140,8 +140,8 @@ func (c *apiCall) decode() error {
 	if reasoned, ok := c.body.(interface{ reason() string }); ok && reasoned.reason() != "" {
 		c.why = reasoned.reason()
 	}
-	if len(c.why) > 500 || !utf8.ValidString(c.why) {
-		return &core.Error{Code: core.CodeInvalid, Message: "the reason is too long, or is not UTF-8", Fix: "write at most 500 bytes"}
+	if len(c.why) > 2000 || !utf8.ValidString(c.why) {
+		return &core.Error{Code: core.CodeInvalid, Message: "the reason is too long, or is not UTF-8", Fix: "write at most 2,000 bytes"}
 	}
 	return nil
 }

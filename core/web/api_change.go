@@ -3,9 +3,6 @@ package web
 import (
 	"bytes"
 	"context"
-	"encoding/base32"
-	"fmt"
-	"io"
 	"reflect"
 	"slices"
 	"strings"
@@ -29,7 +26,11 @@ func (c *apiCall) entry(action, kind, name string) *core.AuditEntry {
 // change runs f as one change, with its line in the audit trail.
 func (c *apiCall) change(action, kind, name string, f func(ctx context.Context, tx core.Tx, entry *core.AuditEntry) error) error {
 	entry := c.entry(action, kind, name)
-	return c.api.o.Store.Change(c.ctx, entry, func(ctx context.Context, tx core.Tx) error { return f(ctx, tx, entry) })
+	err := c.api.o.Store.Change(c.ctx, entry, func(ctx context.Context, tx core.Tx) error { return f(ctx, tx, entry) })
+	if err == nil && c.api.o.Changed != nil {
+		c.api.o.Changed()
+	}
+	return err
 }
 
 // details fills in which fields a change is about: their names, never what they hold.
@@ -78,6 +79,11 @@ func (c *apiCall) fetch(ctx context.Context, tx core.Reader, row core.Row) error
 		}
 		return err
 	}
+	return c.unchanged(row)
+}
+
+// unchanged holds the version of a row against If-Match.
+func (c *apiCall) unchanged(row core.Row) error {
 	if stamp := stampOf(row); c.route.Match && stamp != nil && stamp.Version != c.match {
 		return &core.Error{
 			Code: core.CodeChanged, Message: "somebody else changed it meanwhile", Fix: "read it again, and send its ETag in If-Match",
@@ -92,15 +98,6 @@ func (c *apiCall) stamp(row core.Row) {
 	if s := stampOf(row); s != nil {
 		s.By = c.who.Subject
 	}
-}
-
-// newID returns a random id of 80 bits: a plain segment, lower case.
-func (a *API) newID() (string, error) {
-	var b [10]byte
-	if _, err := io.ReadFull(a.o.Rand, b[:]); err != nil {
-		return "", fmt.Errorf("read randomness for an id: %w", err)
-	}
-	return strings.ToLower(base32.StdEncoding.WithPadding(base32.NoPadding).EncodeToString(b[:])), nil
 }
 
 // slug tells whether a text can be the name of a tenant, role, provider, …: what stands in

@@ -2,6 +2,7 @@ package web
 
 import (
 	"context"
+	"maps"
 	"slices"
 
 	"github.com/sallyport/sallyport/core"
@@ -22,15 +23,22 @@ type noun[R any, P rowOf[R], F, V any] struct {
 	one     string // a limit
 	many    string // limits
 	filter  []apiParam
-	without []string // of list, make, read, change, delete
+	only    map[string]string // rows that this noun is about
+	without []string          // of list, make, read, change, delete
 	whole   bool
 	proof   bool // deleting is dangerous
 	needs   func(*APIOptions) bool
 
-	// key returns a row whose key is set.
+	// key returns a row whose key is set; one that is new may have no id, which the store
+	// then gives it.
 	key func(tenant, id string) P
-	// made fills in the key of a new row.
-	made func(c *apiCall, row P, form *F) error
+	// find reads the row that the path names, where its key is something else; nil = by key.
+	find func(ctx context.Context, c *apiCall, from core.Reader, id string) (P, error)
+	// hides tells that a row is not for this noun, where only rows that it would have cannot
+	// be asked for; nil = none is.
+	hides func(P) bool
+	// made fills in what of the key people choose; nil = nothing.
+	made func(row P, form *F) error
 	// write takes what people wrote into a row, and returns the names of what JSON hides
 	// and is changed. It checks what it takes. P is as stored; fresh is a new one.
 	write func(ctx context.Context, c *apiCall, tx core.Tx, row P, form *F, fresh bool) (hidden []string, err error)
@@ -77,16 +85,30 @@ func (n noun[R, P, F, V]) routes() []apiRoute {
 	return kept
 }
 
+// fetch reads the row that the path names, and holds it against If-Match.
+func (n noun[R, P, F, V]) fetch(ctx context.Context, c *apiCall, from core.Reader) (P, error) {
+	if n.find == nil {
+		row := n.key(c.tenant, c.path(n.param))
+		return row, c.fetch(ctx, from, row)
+	}
+	row, err := n.find(ctx, c, from, c.path(n.param))
+	if err != nil {
+		return nil, err
+	}
+	return row, c.unchanged(row)
+}
+
 func (n noun[R, P, F, V]) list(c *apiCall) error {
 	q, err := c.page()
 	if err != nil {
 		return err
 	}
+	q.Equal = maps.Clone(n.only)
+	if q.Equal == nil {
+		q.Equal = make(map[string]string)
+	}
 	for _, p := range n.filter {
 		if text := c.asked(p.Name); text != "" {
-			if q.Equal == nil {
-				q.Equal = make(map[string]string)
-			}
 			q.Equal[p.Name] = text
 		}
 	}
@@ -97,7 +119,7 @@ func (n noun[R, P, F, V]) list(c *apiCall) error {
 	}
 	page := pageOf[V]{Items: []V{}, Next: next}
 	for i := range rows {
-		if row := P(&rows[i]); c.reads(n.kind, n.name(row)) {
+		if row := P(&rows[i]); (n.hides == nil || !n.hides(row)) && c.reads(n.kind, n.name(row)) {
 			page.Items = append(page.Items, n.show(row))
 		}
 	}
@@ -105,8 +127,8 @@ func (n noun[R, P, F, V]) list(c *apiCall) error {
 }
 
 func (n noun[R, P, F, V]) read(c *apiCall) error {
-	row := n.key(c.tenant, c.path(n.param))
-	if err := c.fetch(c.ctx, c.api.o.Store, row); err != nil {
+	row, err := n.fetch(c.ctx, c, c.api.o.Store)
+	if err != nil {
 		return err
 	}
 	return c.replyRow(row, n.show(row))
@@ -115,8 +137,10 @@ func (n noun[R, P, F, V]) read(c *apiCall) error {
 func (n noun[R, P, F, V]) create(c *apiCall) error {
 	form := c.body.(*F)
 	row := n.key(c.tenant, "")
-	if err := n.made(c, row, form); err != nil {
-		return err
+	if n.made != nil {
+		if err := n.made(row, form); err != nil {
+			return err
+		}
 	}
 	// The name is known only now: a policy may allow some and not others.
 	if err := c.may(core.ActionWrite, core.Object{Kind: n.kind, Tenant: c.tenant, Name: n.name(row)}); err != nil {
@@ -133,6 +157,7 @@ func (n noun[R, P, F, V]) create(c *apiCall) error {
 		if err := tx.Put(ctx, row); err != nil {
 			return err
 		}
+		entry.Name = n.name(row)
 		return details(entry, append(differing(P(new(R)), row), hidden...)...)
 	})
 	if err != nil {
@@ -146,8 +171,8 @@ func (n noun[R, P, F, V]) update(c *apiCall) error {
 	form := c.body.(*F)
 	var row P
 	err := c.change(n.kind+".write", n.kind, c.path(n.param), func(ctx context.Context, tx core.Tx, entry *core.AuditEntry) error {
-		row = n.key(c.tenant, c.path(n.param))
-		if err := c.fetch(ctx, tx, row); err != nil {
+		var err error
+		if row, err = n.fetch(ctx, c, tx); err != nil {
 			return err
 		}
 		before := *row
@@ -169,8 +194,8 @@ func (n noun[R, P, F, V]) update(c *apiCall) error {
 
 func (n noun[R, P, F, V]) remove(c *apiCall) error {
 	return c.change(n.kind+".delete", n.kind, c.path(n.param), func(ctx context.Context, tx core.Tx, _ *core.AuditEntry) error {
-		row := n.key(c.tenant, c.path(n.param))
-		if err := c.fetch(ctx, tx, row); err != nil {
+		row, err := n.fetch(ctx, c, tx)
+		if err != nil {
 			return err
 		}
 		if n.deleted != nil {

@@ -14,6 +14,16 @@ func apiRoutes() []apiRoute {
 	return slices.Concat(
 		healthRoutes(),
 		reloadRoutes(),
+		tenantRoutes(),
+		userRoutes(),
+		roleRoutes(),
+		policyRoutes(),
+		groupRoutes(),
+		providerRoutes(),
+		credentialRoutes(),
+		connectorRoutes(),
+		limitRoutes(),
+		settingRoutes(),
 		pluginRoutes(),
 	)
 }

@@ -199,7 +199,7 @@ func TestRoutes(t *testing.T) {
 		{"/shop;x/mcp", "", ""},
 		{"/shop\\mcp", "", ""},
 		{"/admin/mcp", "", ""},
-		{"/api/mcp", "", ""},
+		{"/api/mcp", "api", ""}, // the admin plane, which answers 404
 		{"/healthz/mcp", "", ""},
 		{"/readyz/x/mcp", "", ""},
 		{"/metrics/mcp", "", ""},
