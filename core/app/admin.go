@@ -41,13 +41,38 @@ func (h *gatehouse) serveAdmin(ctx context.Context) (stop func(), err error) {
 
 // openAPI makes the admin API.
 func (h *gatehouse) openAPI() (err error) {
-	o := web.APIOptions{
-		Operator: h.settings.Admin.Token, Authorizer: h.door.authorizer, Base: h.settings.Access.Public, Origins: h.settings.AllowedOrigins, Log: h.log,
-		Reload:  func(ctx context.Context) web.Reloaded { return h.reloadNow(context.WithoutCancel(ctx)) },
-		Plugins: h.pluginsOf,
+	if h.settings.Admin.Listen == "off" {
+		return nil
 	}
-	h.door.api, err = web.NewAPI(o)
+	d := &h.door
+	h.door.api, err = web.NewAPI(web.APIOptions{
+		Store: d.store, Away: d.away, Authorizer: d.authz, Policies: policies{d.authz}, Logins: people{d.logins}, Tokens: programs{d.authn},
+		Operator: h.settings.Admin.Token, Sealer: d.vault, Keys: keys{d.vault, d.store}, Sessions: h.sessions,
+		Trail:  trail{d.store, func() ([]byte, error) { return d.vault.Derive(auditKey) }},
+		Health: h.health, Plugins: h.pluginsOf,
+		Reload: func(ctx context.Context) web.Reloaded { return h.reloadNow(context.WithoutCancel(ctx)) },
+		Base:   h.settings.Access.Public, Origins: h.settings.AllowedOrigins, Now: time.Now, Log: h.log,
+	})
 	return err
+}
+
+// away is an error while it is known that the store does not answer.
+func (d *door) away() error {
+	if d.keeper.up() {
+		return nil
+	}
+	return &core.Error{Code: core.CodeUnavailable, Message: "the store does not answer", Fix: "try again when the database is back; MCP calls go on meanwhile", RetryAfter: 5}
+}
+
+// health tells how this process is.
+func (h *gatehouse) health() web.Health {
+	about := web.Health{
+		Readiness: h.estate.first().state.readiness(), Version: version, Replica: h.replica, Started: h.started, StoreAway: !h.door.keeper.up(),
+	}
+	if state := h.door.keeper.state(); state != nil {
+		about.StateRevision, about.StateLoaded = state.Revision, &state.Loaded
+	}
+	return about
 }
 
 // pluginsOf lists the plugins of a tenant.

@@ -36,7 +36,6 @@ func documents(settings config.Settings, all gateway.Kinds, lookup func(string) 
 // reading says what documents of a tenant may hold.
 func (h *gatehouse) reading(tenant string) config.Options {
 	o := reading(h.kinds, h.console.lookup)
-	_ = tenant
 	return o
 }
 

@@ -134,3 +134,11 @@ func (e *estate) plugins() []core.PluginStatus {
 	}
 	return list
 }
+
+// scopeSets lists the scopes that servers of a tenant ask for.
+func (e *estate) scopeSets(tenant string) [][]string {
+	if t := e.get(tenant); t != nil {
+		return t.gateway.Scopes()
+	}
+	return nil
+}

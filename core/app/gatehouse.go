@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/sallyport/sallyport/core"
@@ -33,6 +34,7 @@ type gatehouse struct {
 	changed   chan struct{} // something outside the documents asks for another load
 	replica   string        // random, for each start
 	started   time.Time
+	serving   atomic.Bool // the tenants of the start are loaded: later ones are when they come
 	door      door
 	estate    *estate
 	sessions  *web.Sessions
@@ -68,7 +70,10 @@ func newGatehouse(ctx context.Context, s config.Settings, c console, all gateway
 	if err != nil {
 		return nil, err
 	}
-	if err := h.openDoor(ctx, sealer); err != nil {
+	h.sessions = web.NewSessions(web.SessionOptions{
+		Sealer: sealer, Idle: s.Sessions.Idle, Max: s.Sessions.Max, Limit: s.Sessions.Limit, Log: h.log,
+	})
+	if err := h.openDoor(ctx); err != nil {
 		return nil, err
 	}
 	first := h.newTenant(core.DefaultTenant)
@@ -137,13 +142,10 @@ func (h *gatehouse) sealer() (core.Sealer, error) {
 
 // openEdge makes sessions, the MCP endpoint and the HTTP edge.
 func (h *gatehouse) openEdge(sealer core.Sealer) (err error) {
-	h.sessions = web.NewSessions(web.SessionOptions{
-		Sealer: sealer, Idle: h.settings.Sessions.Idle, Max: h.settings.Sessions.Max, Limit: h.settings.Sessions.Limit, Log: h.log,
-	})
 	endpoint := mcp.New(mcp.Options{Sessions: h.sessions, Sealer: sealer, Observer: h.telemetry, Log: h.log, Now: time.Now})
 	l := h.settings.Limits
 	h.edge, err = web.New(web.Options{
-		Servers: servers{h.telemetry.Traced(h.estate), h.estate}, Endpoint: endpoint, Doorkeeper: h.door.doorkeeper(), Public: h.settings.Access.Public,
+		Servers: servers{h.telemetry.Traced(h.estate), h.estate}, Endpoint: endpoint, API: h.sameAPI(), Doorkeeper: h.door.doorkeeper(), Public: h.settings.Access.Public,
 		Hosts: h.settings.AllowedHosts, Origins: h.settings.AllowedOrigins, TrustedProxies: h.settings.TrustedProxies,
 		Ready: h.estate.first().state.readiness, Metrics: h.metrics, Observer: h.telemetry, Log: h.log,
 		Limits: web.Limits{
@@ -153,6 +155,14 @@ func (h *gatehouse) openEdge(sealer core.Sealer) (err error) {
 		Drain: web.DrainTimes{Lag: h.settings.Drain.Lag, Stop: h.settings.Drain.Stop},
 	})
 	return err
+}
+
+// sameAPI is the admin API where it stands beside the MCP servers.
+func (h *gatehouse) sameAPI() *web.API {
+	if h.settings.Admin.Same() {
+		return h.door.api
+	}
+	return nil
 }
 
 // servers finds servers, and says whose they are.
@@ -203,15 +213,23 @@ func (h *gatehouse) run(ctx context.Context, docs *documentSet, ready func(net.L
 	defer h.close(context.WithoutCancel(ctx))
 	first := h.estate.first()
 	first.files = docs
-	if err := h.door.begin(ctx); err != nil {
+	setup, err := h.begin(ctx)
+	if err != nil {
 		return h.console.complain("serve", err)
 	}
-	problems, refused := first.load(ctx)
+	problems, refused := first.begin(ctx)
 	if refused {
 		report(h.console.err, problems)
 		return exitWrong
 	}
 	logProblems(ctx, h.log, problems)
+	for _, t := range h.estate.all() {
+		if t != first {
+			problems, _ := t.begin(ctx)
+			logProblems(ctx, t.log, problems)
+		}
+	}
+	h.serving.Store(true)
 	ln, err := (&net.ListenConfig{}).Listen(ctx, "tcp", h.settings.Listen)
 	if err != nil {
 		return h.console.complain("serve", &core.Error{
@@ -240,6 +258,7 @@ func (h *gatehouse) run(ctx context.Context, docs *documentSet, ready func(net.L
 	go func() { served <- h.edge.Serve(ctx, ln) }()
 	h.log.Info("serving", "address", ln.Addr().String(), "revision", first.gateway.Revision(), "version", version)
 	ready(ln)
+	h.tellSetup(setup, ln)
 	err = <-served
 	stop()
 	work.Wait()
@@ -265,4 +284,22 @@ func (h *gatehouse) close(ctx context.Context) {
 	if err := h.telemetry.Shutdown(ctx); err != nil {
 		fmt.Fprintln(h.console.err, "sallyport: send the last traces:", err)
 	}
+}
+
+// tellSetup prints how to make the first administrator: the token is shown here only.
+func (h *gatehouse) tellSetup(token core.Secret, ln net.Listener) {
+	if token == "" {
+		return
+	}
+	origin := h.settings.Access.Public
+	if origin == "" {
+		origin = originOf(ln)
+		if address := h.settings.Admin.Address(); address != "" {
+			origin = "http://" + address
+		}
+	}
+	fmt.Fprintf(h.console.out, "\nnobody can administer this gateway yet. Make the first administrator, once, with this setup token:\n\n"+
+		"    %s\n\n  curl -s %s/api/v1/setup -H 'Content-Type: application/json' \\\n"+
+		"    -d '{\"token\":\"%s\",\"name\":\"admin\",\"password\":\"…\"}'\n"+
+		"  or: sallyport admin setup --url %s\n", token.Reveal(), origin, token.Reveal(), origin)
 }

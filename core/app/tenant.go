@@ -29,7 +29,9 @@ type tenant struct {
 	// but the default one.
 	files *documentSet
 	// stored are the documents of the store.
-	stored atomic.Pointer[[]core.Document]
+	stored  atomic.Pointer[[]core.Document]
+	adopted []byte      // what stored was made of; under the keeper's lock
+	begun   atomic.Bool // documents were loaded once: changes are loaded from then on
 
 	loading   sync.Mutex
 	resources []string                                  // files of resources in what is served; used by load only
@@ -109,6 +111,29 @@ func (h *gatehouse) check(ctx context.Context, id string, documents []core.Docum
 	}
 	problems, _ = judge(config.Merge(problems, more), catalog)
 	return problems
+}
+
+// begin loads the documents for the first time. Files with mistakes are refused; what is
+// wrong in the store, where it was right once, is left out and said, so that a start is
+// always possible.
+func (t *tenant) begin(ctx context.Context) (problems []core.Problem, refused bool) {
+	t.begun.Store(true)
+	problems, refused = t.load(ctx)
+	stored := t.stored.Load()
+	if !refused || stored == nil || len(*stored) == 0 {
+		return problems, refused
+	}
+	wrong := map[string]bool{}
+	for _, p := range problems {
+		wrong[p.File] = wrong[p.File] || !p.Warning
+	}
+	left := slices.DeleteFunc(slices.Clone(*stored), func(d core.Document) bool { return wrong[d.Name+".yaml"] })
+	t.log.Error("documents of the store have mistakes and are left out until they are mended", "documents", len(*stored)-len(left))
+	logProblems(ctx, t.log, problems)
+	t.stored.Store(&left)
+	again, refused := t.load(ctx)
+	t.stored.Store(stored)
+	return again, refused
 }
 
 // load reads, builds and publishes. When something is wrong, nothing changes. One load

@@ -197,3 +197,16 @@ func (r *roots) close() {
 	}
 	r.open = nil
 }
+
+// Scopes lists the scopes that each server asks for, in the order of their names.
+func (g *Gateway) Scopes() [][]string {
+	c := g.current.Load()
+	if c == nil {
+		return nil
+	}
+	var sets [][]string
+	for _, name := range c.Servers() {
+		sets = append(sets, c.byName[name].wire.Access.Scopes)
+	}
+	return sets
+}

@@ -69,6 +69,9 @@ func NewSession(id string, c Claims, limits Limits) *Session {
 // ID returns what Mcp-Session-Id or ?sessionId says.
 func (s *Session) ID() string { return s.id }
 
+// Claims returns what the id of the session seals.
+func (s *Session) Claims() Claims { return s.claims }
+
 // Busy tells whether somebody is at the other end: a request runs, or a stream is
 // open. Such a session must not end for being idle.
 func (s *Session) Busy() bool {

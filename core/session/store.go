@@ -420,3 +420,30 @@ func (s *Store[T]) close(values []T) {
 func errNotFound(why string) error {
 	return &core.Error{Code: core.CodeNotFound, Message: "session not found", Fix: "start a new one", Err: errors.New(why)}
 }
+
+// List calls f for every session in memory at this moment, outside the lock, with when
+// it was made, last used, and when it ends in any case.
+func (s *Store[T]) List(f func(value T, made, used, expires time.Time)) {
+	s.mu.Lock()
+	all := make([]*entry[T], 0, len(s.entries))
+	used := make([]time.Time, 0, len(s.entries))
+	for element := s.order.Front(); element != nil; element = element.Next() {
+		e := element.Value.(*entry[T])
+		all, used = append(all, e), append(used, e.used)
+	}
+	s.mu.Unlock()
+	for i, e := range all {
+		f(e.value, e.sealed.issued, used[i], e.sealed.expires)
+	}
+}
+
+// Made tells when a session in memory was made.
+func (s *Store[T]) Made(id string) (made time.Time, found bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	element := s.entries[id]
+	if element == nil {
+		return time.Time{}, false
+	}
+	return element.Value.(*entry[T]).sealed.issued, true
+}

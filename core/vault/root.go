@@ -91,12 +91,12 @@ func (v *Vault) found(ctx context.Context, store core.Store, check, root bool) e
 		}
 	}
 	if root {
-		var secret [keySize]byte
-		defer clear(secret[:])
-		if _, err := io.ReadFull(v.o.Rand, secret[:]); err != nil {
-			return fmt.Errorf("make the root of the vault: read randomness: %w", err)
+		if v.root.Load() == nil {
+			if err := v.Propose(); err != nil {
+				return err
+			}
 		}
-		if err := add(rootSetting, rootPurpose, secret[:]); err != nil {
+		if err := add(rootSetting, rootPurpose, v.root.Load()[:]); err != nil {
 			return err
 		}
 	}
@@ -117,6 +117,22 @@ func (v *Vault) found(ctx context.Context, store core.Store, check, root bool) e
 		return nil
 	}
 	return err
+}
+
+// Propose makes a root, where none is known yet, that Check writes into a store which
+// has none. Derive works with it from now on: the first entry of the audit trail, which
+// Check makes, needs its key already. When Check finds another root, Derive gives other
+// keys from then on, and nothing was written with these.
+func (v *Vault) Propose() error {
+	if v.root.Load() != nil {
+		return nil
+	}
+	var root [keySize]byte
+	if _, err := io.ReadFull(v.o.Rand, root[:]); err != nil {
+		return fmt.Errorf("make the root of the vault: read randomness: %w", err)
+	}
+	v.root.CompareAndSwap(nil, &root)
+	return nil
 }
 
 // keepRoot opens the root and keeps it, in memory and beside the keys.

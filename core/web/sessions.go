@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"sync/atomic"
 	"time"
 
 	"github.com/sallyport/sallyport/core"
@@ -16,7 +17,8 @@ import (
 // Sessions keeps the sessions of an Endpoint in a session.Store: their ids are
 // sealed, and bound to server, tenant and subject.
 type Sessions struct {
-	store *session.Store[*mcp.Session]
+	store   *session.Store[*mcp.Session]
+	revoked atomic.Pointer[revoked]
 }
 
 // SessionOptions configures Sessions. Sealer is required; zero values take the
@@ -60,7 +62,17 @@ func (s *Sessions) Create(_ context.Context, claims mcp.Claims) (*mcp.Session, e
 
 // Find returns the session of an id, for this server and this caller.
 func (s *Sessions) Find(_ context.Context, id, server string, who core.Identity) (*mcp.Session, error) {
-	return s.store.Open(id, server, who.Tenant, who.Subject)
+	found, err := s.store.Open(id, server, who.Tenant, who.Subject)
+	if err != nil {
+		return nil, err
+	}
+	if r := s.revoked.Load(); r != nil {
+		if made, _ := s.store.Made(id); r.refuses(id, who, made) {
+			s.store.End(id, server, who.Tenant, who.Subject)
+			return nil, &core.Error{Code: core.CodeNotFound, Message: "not found"}
+		}
+	}
+	return found, nil
 }
 
 // End ends a session that is in memory.
