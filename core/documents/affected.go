@@ -3,7 +3,6 @@ package documents
 import (
 	"cmp"
 	"slices"
-	"strings"
 
 	"github.com/sallyport/sallyport/core"
 )
@@ -255,25 +254,8 @@ func (t *touch) matched(server string, tool *node) bool {
 // globs tells whether one of the patterns matches; without any everything does.
 func globs(patterns *node, name string) bool {
 	list := patterns.list()
-	return len(list) == 0 || slices.ContainsFunc(list, func(pattern *node) bool { return glob(pattern.string(), name) })
-}
-
-// glob matches a pattern in which * stands for any text.
-func glob(pattern, name string) bool {
-	pieces := strings.Split(pattern, "*")
-	if len(pieces) == 1 {
-		return pattern == name
-	}
-	rest, ok := strings.CutPrefix(name, pieces[0])
-	if !ok {
-		return false
-	}
-	for _, piece := range pieces[1 : len(pieces)-1] {
-		_, after, found := strings.Cut(rest, piece)
-		if !found {
-			return false
-		}
-		rest = after
-	}
-	return strings.HasSuffix(rest, pieces[len(pieces)-1])
+	return len(list) == 0 || slices.ContainsFunc(list, func(pattern *node) bool {
+		g := core.NewGlob(pattern.string())
+		return g.Match([]byte(name))
+	})
 }

@@ -88,7 +88,7 @@ func ReadArchive(r io.Reader) (*Archive, error) {
 	}
 	zip.Multistream(false)
 	// What comes out of it is bounded before anything is believed of it.
-	in := tar.NewReader(io.LimitReader(zip, MaxTotal+maxManifest+(MaxDocuments+3)*3*512))
+	in := tar.NewReader(io.LimitReader(zip, MaxTotal+MaxText+maxManifest+(MaxDocuments+3)*3*512))
 	a := &Archive{Texts: map[string][]byte{}}
 	total, seen := 0, false
 	for {
