@@ -139,6 +139,10 @@ func (r *reader) connection(v *Invoker, list []member) {
 		return
 	}
 	v.base, v.secretQuery = connection.BaseURL, connection.Query
+	if v.connector, v.accounts = connection.Connector, r.env.Accounts; v.connector != "" && v.accounts == nil {
+		r.problem("/connection", fmt.Sprintf("the connection %q sends each caller's own credential, and callers cannot connect accounts here", name),
+			"serve with a store, or give the connection another credential")
+	}
 	for _, field := range connection.Header {
 		r.accepts = r.accepts || strings.EqualFold(field.Name, "Accept")
 	}

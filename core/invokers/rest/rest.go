@@ -50,6 +50,8 @@ var Kind = core.Kind[core.Invoker]{
 // Invoker is one compiled config. It is safe for concurrent use.
 type Invoker struct {
 	upstream    core.Upstream
+	connector   string        // of the caller's own account; "" = none
+	accounts    core.Accounts // set with connector
 	base        *url.URL
 	secretQuery map[string]core.Secret
 	now         func() time.Time
@@ -177,6 +179,13 @@ func (v *Invoker) invoke(ctx context.Context, call *core.Call) (*core.Result, er
 	request := &x.request
 	if err := v.write(request, call); err != nil {
 		return nil, err
+	}
+	if v.connector != "" {
+		token, err := v.accounts.Token(ctx, call.Who, v.connector)
+		if err != nil {
+			return v.connect(call, err)
+		}
+		request.Credential = core.Secret("Bearer " + token.Reveal())
 	}
 	response, err := v.upstream.Do(ctx, request)
 	if err != nil {
