@@ -44,7 +44,7 @@ func (c *callCheck) batch(ctx context.Context, e *core.AuditEntry, b *Batch) err
 	}
 	// They may have been written after we read that far: a call that took long is listed
 	// by the time when it began.
-	mine, err := c.reread(ctx, b)
+	mine, err := c.reread(ctx, b, mine)
 	if err != nil || len(mine) == b.Count && sumOf(mine) == b.Sum {
 		return err
 	}
@@ -114,10 +114,15 @@ func (c *callCheck) turn(ctx context.Context) error {
 	return nil
 }
 
-func (c *callCheck) reread(ctx context.Context, b *Batch) (mine []leaf, err error) {
+// reread adds to the records of a batch those that came meanwhile.
+func (c *callCheck) reread(ctx context.Context, b *Batch, mine []leaf) ([]leaf, error) {
+	known := map[string]bool{}
+	for i := range mine {
+		known[mine[i].id] = true
+	}
 	q := core.Query{Tenant: core.EveryTenant, Since: b.From, Until: b.To.Add(time.Microsecond), Equal: map[string]string{"replica": b.Replica}}
-	err = each(ctx, c.reader, q, func(one *core.CallRecord) error {
-		if one.Replica == b.Replica && b.holds(one.ID) {
+	err := each(ctx, c.reader, q, func(one *core.CallRecord) error {
+		if one.Replica == b.Replica && b.holds(one.ID) && !known[one.ID] {
 			mine = append(mine, leafOf(one))
 		}
 		return nil
@@ -135,7 +140,10 @@ func (c *callCheck) end(ctx context.Context, now time.Time) error {
 	}
 	for replica, left := range c.pending {
 		sortLeaves(left)
-		left = slices.DeleteFunc(left, func(l leaf) bool { return idTime(l.id).After(now.Add(-settle)) })
+		left = slices.DeleteFunc(left, func(l leaf) bool {
+			at := idTime(l.id)
+			return at.After(now.Add(-settle)) || at.Before(c.pruned[ActionAuditPruned])
+		})
 		if len(left) == 0 {
 			continue
 		}

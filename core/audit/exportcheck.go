@@ -170,7 +170,7 @@ func (x *importer) finish() {
 	for _, replica := range slices.Sorted(maps.Keys(x.trails)) {
 		t := x.trails[replica]
 		t.partial = !whole
-		t.end(nil)
+		t.end()
 		x.faults.all(&t.faults)
 		x.report.Trails = append(x.report.Trails, Trail{
 			Replica: replica, First: t.first.seq, Entries: t.entries, Head: Head{replica, t.last.seq, t.last.hash, t.last.time},

@@ -59,6 +59,7 @@ type trail struct {
 	key        []byte
 	replica    string
 	hash       func([]byte, *core.AuditEntry) string // Hash; a test of the tests puts another one here
+	anchors    []core.Anchor                         // of the replica, by Seq
 	pins       []Head                                // by Seq; what must be there
 	partial    bool                                  // entries were left out on purpose: gaps are none
 	unanchored bool                                  // there is something else that says where it begins and ends
@@ -110,7 +111,7 @@ func (t *trail) follow(l link) {
 	case l.seq > before.seq+1:
 		if !t.partial {
 			missing := l.seq - before.seq - 1
-			t.faults.add(Fault{
+			t.missing(Fault{
 				Kind: FaultDeleted, Replica: t.replica, Seq: before.seq + 1, Count: missing, Time: before.time,
 				Message: fmt.Sprintf("%d entries before %d are missing", missing, l.seq),
 			})
@@ -135,9 +136,20 @@ func (t *trail) fault(kind string, l link, count int64, message string) {
 	t.faults.add(Fault{Kind: kind, Replica: t.replica, Seq: l.seq, Count: count, Time: l.time, Message: message})
 }
 
-// end checks what only the whole trail tells. anchors are those of the replica: an old
-// beginning that is gone must end at one of them.
-func (t *trail) end(anchors []core.Anchor) {
+// missing adds a fault of entries that are not there, which is none when they were pruned.
+// Pruning goes up to an anchor that is older than what an entry of the trail says; where
+// it was interrupted, some of those before are still there.
+func (t *trail) missing(f Fault) {
+	last := f.Seq + f.Count - 1
+	at := slices.IndexFunc(t.anchors, func(a core.Anchor) bool { return a.Seq >= last })
+	if at >= 0 {
+		f.expired, f.oldest = ActionAuditPruned, t.anchors[at].Time
+	}
+	t.faults.add(f)
+}
+
+// end checks what only the whole trail tells.
+func (t *trail) end() {
 	for len(t.wait) > 0 {
 		t.follow(heap.Pop(&t.wait).(link))
 	}
@@ -146,7 +158,7 @@ func (t *trail) end(anchors []core.Anchor) {
 		return
 	}
 	if t.entries > 0 {
-		t.begin(anchors)
+		t.begin()
 	}
 	if len(t.pins) == 0 {
 		return
@@ -164,23 +176,22 @@ func (t *trail) end(anchors []core.Anchor) {
 }
 
 // begin checks where the trail begins.
-func (t *trail) begin(anchors []core.Anchor) {
+func (t *trail) begin() {
 	if t.first.seq == 1 {
 		if t.first.prev != "" && t.first.fits {
 			t.fault(FaultInserted, t.first, 1, "is the first entry, and follows another")
 		}
 		return
 	}
-	one := Fault{
-		Kind: FaultDeleted, Replica: t.replica, Seq: 1, Count: t.first.seq - 1, Time: t.first.time,
-		Message: fmt.Sprintf("%d entries before %d are missing, and nothing says that they were pruned", t.first.seq-1, t.first.seq),
-	}
-	for i := range anchors {
-		if a := &anchors[i]; a.Seq == t.first.seq-1 && (a.Hash == t.first.prev || !t.first.fits) {
-			one.expired, one.oldest = ActionAuditPruned, a.Time
+	for i := range t.anchors {
+		if a := &t.anchors[i]; a.Seq == t.first.seq-1 && a.Hash != t.first.prev && t.first.fits {
+			t.fault(FaultInserted, t.first, 1, "does not follow the entry that an anchor saw before it")
 		}
 	}
-	t.faults.add(one)
+	t.missing(Fault{
+		Kind: FaultDeleted, Replica: t.replica, Seq: 1, Count: t.first.seq - 1, Time: t.first.time,
+		Message: fmt.Sprintf("%d entries before %d are missing, and nothing says that they were pruned", t.first.seq-1, t.first.seq),
+	})
 }
 
 // judge says what the entries that do not fit are.

@@ -109,7 +109,7 @@ func (v *verifier) entry(ctx context.Context, e *core.AuditEntry) error {
 }
 
 func (v *verifier) newTrail(replica string) *trail {
-	t := &trail{key: v.o.Key, replica: replica, hash: v.o.hash}
+	t := &trail{key: v.o.Key, replica: replica, hash: v.o.hash, anchors: v.anchors[replica]}
 	for i := range v.anchors[replica] {
 		a := &v.anchors[replica][i]
 		t.pins = append(t.pins, Head{a.Replica, a.Seq, a.Hash, a.Time})
@@ -137,7 +137,7 @@ func (v *verifier) judge(ctx context.Context) error {
 		}
 	}
 	for replica, t := range v.trails {
-		t.end(v.anchors[replica])
+		t.end()
 		if t.faults.has(FaultDeleted, FaultTruncated, FaultReordered) {
 			again := v.newTrail(replica)
 			err := each(ctx, v.reader, core.Query{Tenant: core.EveryTenant, Equal: map[string]string{"replica": replica}}, func(e *core.AuditEntry) error {
@@ -147,7 +147,7 @@ func (v *verifier) judge(ctx context.Context) error {
 			if err != nil {
 				return err
 			}
-			again.end(v.anchors[replica])
+			again.end()
 			t = again
 			v.trails[replica] = t
 		}
@@ -191,6 +191,9 @@ func (v *verifier) readAnchors(ctx context.Context) error {
 	})
 	if err != nil {
 		return fmt.Errorf("read anchors: %w", err)
+	}
+	for _, list := range v.anchors {
+		slices.SortFunc(list, func(a, b core.Anchor) int { return cmp.Compare(a.Seq, b.Seq) })
 	}
 	return nil
 }
