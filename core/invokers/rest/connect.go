@@ -3,6 +3,7 @@ package rest
 import (
 	"encoding/json"
 	"errors"
+	"strings"
 
 	"github.com/sallyport/sallyport/core"
 	"github.com/sallyport/sallyport/core/wire"
@@ -20,8 +21,12 @@ func (v *Invoker) connect(call *core.Call, err error) (*core.Result, error) {
 	if !errors.As(err, &e) {
 		return nil, err
 	}
-	if e.Code != core.CodeConnect {
-		return nil, &final{e}
+	switch e.Code {
+	case core.CodeConnect:
+	case core.CodeUnauthenticated, core.CodeDenied, core.CodeNotFound:
+		return nil, &refusal{text: e.Public() + ".", err: e}
+	default:
+		return nil, err
 	}
 	var at struct {
 		URL       string `json:"url"`
@@ -34,7 +39,7 @@ func (v *Invoker) connect(call *core.Call, err error) (*core.Result, error) {
 	switch {
 	case asked:
 		return nil, refuse("The account at %s is not connected yet. It can be connected at %s; after that, call again.", at.Connector, at.URL)
-	case opensPages(call.Client.Capabilities):
+	case strings.Contains(at.URL, "://") && opensPages(call.Client.Capabilities):
 		params := wire.AppendString([]byte(`{"mode":"url","message":`), "Connect your account at "+at.Connector+", which this takes.")
 		params = append(wire.AppendString(append(params, `,"url":`...), at.URL), '}')
 		return &core.Result{InputRequests: []core.InputRequest{{Key: connectKey, Method: "elicitation/create", Params: params}}}, nil
