@@ -130,3 +130,21 @@ func pad62(n *big.Int, width int) string {
 	}
 	return string(out)
 }
+
+// Mint fills ID, where it is empty, and Hint and Sum of a new token, which the caller
+// stores, and returns its text, which is shown once.
+func (a *Authn) Mint(token *core.Token) (core.Secret, error) {
+	if token.ID == "" {
+		id, err := NewID(a.random)
+		if err != nil {
+			return "", err
+		}
+		token.ID = id
+	}
+	text, sum, hint, err := MintToken(a.random, a.env, token.ID)
+	if err != nil {
+		return "", err
+	}
+	token.Sum, token.Hint = sum, hint
+	return text, nil
+}

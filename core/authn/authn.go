@@ -29,6 +29,7 @@ type Options struct {
 	// does not exist is then described with one of these sets, so that asking for
 	// scopes does not give away which servers there are.
 	ScopeSets func(tenant string) [][]string
+	Env       string        // stands in API tokens: live, test, …; up to 16 of a-z0-9; "" = live
 	Flush     time.Duration // how often last uses of tokens are written; 0 = 1 min
 	Now       func() time.Time
 	Rand      io.Reader // nil = crypto/rand
@@ -44,6 +45,7 @@ type Authn struct {
 	operator  [32]byte // SHA-256
 	operated  bool     // there is an operator token
 	scopeSets func(tenant string) [][]string
+	env       string
 	flush     time.Duration
 	now       func() time.Time
 	random    io.Reader
@@ -67,12 +69,15 @@ type Authn struct {
 func New(o Options) *Authn {
 	a := &Authn{
 		store: o.Store, sealer: o.Sealer, out: bounded{o.Transport}, scopeSets: o.ScopeSets,
-		flush: o.Flush, now: o.Now, random: o.Rand, log: o.Log,
+		env: o.Env, flush: o.Flush, now: o.Now, random: o.Rand, log: o.Log,
 		provisions: make(chan *provision, maxProvisions), introspects: newIntrospections(),
 		issuers: map[[2]string]*issuer{}, uses: map[[2]string]int64{}, verify: verifyJWT,
 	}
 	if o.Operator != "" {
 		a.operator, a.operated = sha256.Sum256([]byte(o.Operator.Reveal())), true
+	}
+	if a.env == "" {
+		a.env = "live"
 	}
 	if a.flush <= 0 {
 		a.flush = time.Minute
@@ -194,19 +199,15 @@ func (ix *index) openToken(t *core.Token, tenant string, now time.Time) *believe
 	return b
 }
 
-// Bearer says who calls the admin plane with an API token or the operator's: the identity
-// stands in the tenant of its user. The error has CodeUnauthenticated; without a credential
-// there is none, and the identity is anonymous. It does not wait for the store.
-func (a *Authn) Bearer(header core.HeaderSource, address string) (core.Identity, error) {
-	credential, is := credentialOf(header)
-	if is == nothing {
-		return core.Identity{Address: address}, nil
+// Identify says who calls the admin plane with an API token, or the operator's: the
+// identity stands in the tenant of its user. The error has CodeUnauthenticated. It does
+// not wait for the store.
+func (a *Authn) Identify(token core.Secret, address string) (core.Identity, error) {
+	wrong := &core.Error{
+		Code: core.CodeUnauthenticated, Message: "the credential is not valid", Fix: "send one API token as Authorization: Bearer",
+		Challenge: `Bearer error="invalid_token"`,
 	}
-	wrong := &core.Error{Code: core.CodeUnauthenticated, Message: "the credential is not valid", Fix: "send one API token as Authorization: Bearer", Challenge: `Bearer error="invalid_token"`}
-	if is != bearer {
-		return core.Identity{}, wrong
-	}
-	now, sum := a.now(), sha256.Sum256([]byte(credential))
+	now, sum := a.now(), sha256.Sum256([]byte(token.Reveal()))
 	if a.operated && subtle.ConstantTimeCompare(sum[:], a.operator[:]) == 1 {
 		who := operator(core.DefaultTenant)
 		who.Address = address

@@ -27,6 +27,8 @@ type flow struct {
 	Verifier string    `json:"verifier"` // PKCE (RFC 7636)
 	Redirect string    `json:"redirect"`
 	Return   string    `json:"return"`
+	Login    string    `json:"login,omitempty"` // of the login that is to be proved again
+	User     string    `json:"user,omitempty"`  // and its user
 	Expires  time.Time `json:"expires"`
 }
 
@@ -45,8 +47,10 @@ func refusedFlow() error {
 // Begin begins a login by a provider: redirect the browser to authorizeURL, with flow in a
 // cookie (__Host-, Secure, HttpOnly, SameSite=Lax, 10 min: it must come along when the
 // provider sends the browser back). returnTo is the local path where the browser goes in
-// the end; redirectURI is our callback, exactly as the provider knows it.
-func (l *Logins) Begin(ctx context.Context, tenant, providerID, returnTo, redirectURI string) (authorizeURL string, flowCookie core.Secret, err error) {
+// the end; redirectURI is our callback, exactly as the provider knows it. prove, where it
+// is not nil, is a login to be proved again: the provider asks its user once more, and the
+// login that Finish makes takes its place.
+func (l *Logins) Begin(ctx context.Context, tenant, providerID, returnTo, redirectURI string, prove *core.Login) (authorizeURL string, flowCookie core.Secret, err error) {
 	if tenant == "" {
 		tenant = core.DefaultTenant
 	}
@@ -76,6 +80,13 @@ func (l *Logins) Begin(ctx context.Context, tenant, providerID, returnTo, redire
 	options := []oauth2.AuthCodeOption{oidc.Nonce(f.Nonce)}
 	if !l.skip["pkce"] {
 		options = append(options, oauth2.S256ChallengeOption(f.Verifier))
+	}
+	if prove != nil {
+		if prove.Tenant != tenant || prove.Provider != p.ID {
+			return "", "", &core.Error{Code: core.CodeInvalid, Message: "the login was not made by this identity provider", Fix: "prove it the way it was made"}
+		}
+		f.Login, f.User = prove.ID, prove.User
+		options = append(options, oauth2.SetAuthURLParam("prompt", "login"), oauth2.SetAuthURLParam("max_age", "0"))
 	}
 	plain, err := json.Marshal(f)
 	if err != nil {
@@ -161,7 +172,7 @@ func (l *Logins) Finish(ctx context.Context, flowCookie core.Secret, query url.V
 	if err != nil {
 		return nil, "", l.failed(ctx, f.Tenant, nil, from, err)
 	}
-	g, err := l.admit(ctx, p, says, from)
+	g, err := l.admit(ctx, p, f, says, from)
 	if err != nil {
 		return nil, "", err
 	}
@@ -279,7 +290,7 @@ func (k keySet) VerifySignature(ctx context.Context, raw string) ([]byte, error)
 
 // admit makes a login for whom a provider vouches for, and first a user where the provider
 // may make some.
-func (l *Logins) admit(ctx context.Context, p *core.Provider, says claims, from From) (*Granted, error) {
+func (l *Logins) admit(ctx context.Context, p *core.Provider, f *flow, says claims, from From) (*Granted, error) {
 	stranger := &core.Error{Code: core.CodeDenied, Message: "your account is not known here, or may not log in", Fix: "ask an administrator"}
 	u, err := l.oneUser(ctx, p.Tenant, map[string]string{"provider": p.ID, "external": says.text("sub")})
 	if err != nil {
@@ -294,10 +305,43 @@ func (l *Logins) admit(ctx context.Context, p *core.Provider, says claims, from 
 	if u == nil || u.Disabled || u.Service || u.Provider != p.ID || u.External != says.text("sub") {
 		return nil, l.failed(ctx, p.Tenant, u, from, stranger)
 	}
+	if f.Login != "" {
+		// Somebody else logged in there, or nobody was asked (OpenID Connect Core 1.0,
+		// section 2: auth_time is there when max_age was).
+		if at, found := says.moment("auth_time"); f.User != u.ID || !found || l.a.now().Sub(at) > leeway+flowTime {
+			return nil, l.failed(ctx, p.Tenant, u, from, refusedFlow())
+		}
+	}
 	groups, said := says.groups(p)
-	return l.grant(ctx, u, p.ID, from, func(u *core.User) {
-		if said {
+	return l.grant(ctx, u, p.ID, from, f.Login, func(u *core.User) bool {
+		changed := said && !sameGroups(u.Groups, groups)
+		if changed {
 			u.Groups = groups
 		}
+		return changed
 	})
+}
+
+// Providers returns those that people of a tenant log in by, without their secrets.
+func (l *Logins) Providers(ctx context.Context, tenant string) ([]core.Provider, error) {
+	if tenant == "" {
+		tenant = core.DefaultTenant
+	}
+	var out []core.Provider
+	for after := ""; ; {
+		var rows []core.Provider
+		next, err := l.a.store.List(ctx, &rows, core.Query{Tenant: tenant, Limit: 1000, After: after})
+		if err != nil {
+			return nil, err
+		}
+		for i := range rows {
+			if rows[i].Login && !rows[i].Disabled && rows[i].ClientID != "" {
+				rows[i].ClientSecret = ""
+				out = append(out, rows[i])
+			}
+		}
+		if after = next; after == "" {
+			return out, nil
+		}
+	}
 }

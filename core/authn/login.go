@@ -59,13 +59,18 @@ type From struct {
 	Request string // id
 }
 
+// Found is a login that is good.
+type Found struct {
+	Who   core.Identity
+	Login *core.Login
+	// MustChange says that the password must be changed before anything else: until then
+	// Who has no roles.
+	MustChange bool
+}
+
 // Granted is a login that was just made.
 type Granted struct {
+	Found
 	Cookie core.Secret // the value of the cookie: set it __Host-, Secure, HttpOnly, SameSite=Strict
 	CSRF   core.Secret
-	Login  *core.Login
-	Who    core.Identity
-	// MustChange says that the password must be changed before anything else: until then
-	// the identity has no roles.
-	MustChange bool
 }

@@ -44,8 +44,9 @@ type Logins struct {
 	skip map[string]bool // for tests: which checks to leave out
 }
 
+// foundLogin is what Find keeps; callers get copies of login.
 type foundLogin struct {
-	who   core.Identity
+	Found
 	login core.Login
 	until time.Time
 }
@@ -108,10 +109,11 @@ func (l *Logins) Password(ctx context.Context, tenant, name string, password cor
 			return nil, err
 		}
 	}
-	return l.grant(ctx, u, "", from, func(u *core.User) {
+	return l.grant(ctx, u, "", from, "", func(u *core.User) bool {
 		if better != "" {
 			u.Password = better
 		}
+		return better != ""
 	})
 }
 
@@ -233,15 +235,15 @@ func (l *Logins) oneUser(ctx context.Context, tenant string, equal map[string]st
 	return &users[0], nil
 }
 
-// grant makes a login for a user, with a new id and a new cookie. also changes the user's
-// row in the same transaction.
-func (l *Logins) grant(ctx context.Context, u *core.User, provider string, from From, also func(*core.User)) (*Granted, error) {
+// grant makes a login for a user, with a new id and a new cookie, in the place of the login
+// instead when that is not "". also may change the user's row in the same transaction, and
+// tells whether it did.
+func (l *Logins) grant(ctx context.Context, u *core.User, provider string, from From, instead string, also func(*core.User) bool) (*Granted, error) {
 	g, err := l.fresher(u.Tenant, u.ID, provider, from)
 	if err != nil {
 		return nil, err
 	}
-	entry := l.entry(u.Tenant, u, "login.ok", "", from)
-	ok(entry, u, g.Login.ID)
+	entry := ok(l.entry(u.Tenant, u, "login.ok", "", from), u, g.Login.ID)
 	var kept core.User
 	err = l.a.store.Change(ctx, entry, func(ctx context.Context, tx core.Tx) error {
 		kept = core.User{Tenant: u.Tenant, ID: u.ID}
@@ -251,18 +253,28 @@ func (l *Logins) grant(ctx context.Context, u *core.User, provider string, from 
 		if kept.Disabled || kept.Password != u.Password { // changed while we computed
 			return wrongPassword()
 		}
-		made := g.Login.Made
-		kept.LastLogin = &made
-		if also != nil {
-			also(&kept)
+		if also(&kept) {
+			if err := tx.Put(ctx, &kept); err != nil {
+				return err
+			}
 		}
-		if err := tx.Put(ctx, &kept); err != nil {
-			return err
+		if instead != "" {
+			if err := tx.Delete(ctx, &core.Login{Tenant: u.Tenant, ID: instead}); err != nil {
+				return err
+			}
 		}
 		return tx.Put(ctx, g.Login)
 	})
 	if err != nil {
 		return nil, err
+	}
+	if instead != "" {
+		l.forget(func(f *core.Login) bool { return f.Tenant == u.Tenant && f.ID == instead })
+	}
+	seen := kept
+	seen.LastLogin = &g.Login.Made
+	if err := l.a.store.Append(ctx, &seen); err != nil { // sets that one time only
+		l.a.log.WarnContext(ctx, "time of a login not written", slog.String("login", g.Login.ID))
 	}
 	return l.dress(ctx, g, &kept)
 }
@@ -277,11 +289,11 @@ func (l *Logins) fresher(tenant, user, provider string, from From) (*Granted, er
 	cookie := core.Secret(secret + "." + tenant)
 	csrf := CSRF(cookie)
 	now := l.a.now().UTC()
-	return &Granted{Cookie: cookie, CSRF: csrf, Login: &core.Login{
+	return &Granted{Cookie: cookie, CSRF: csrf, Found: Found{Login: &core.Login{
 		Tenant: tenant, ID: loginID(secret), User: user, Sum: hexSum(cookie.Reveal()), CSRF: hexSum(csrf.Reveal()),
 		Provider: provider, Address: from.Address, Agent: cut(strings.ToValidUTF8(from.Agent, ""), 200),
 		Made: now, Proved: now, Seen: now, Expires: now.Add(l.absolute),
-	}}, nil
+	}}}, nil
 }
 
 // dress gives a login the identity of its user.
@@ -320,19 +332,19 @@ func (l *Logins) identity(ctx context.Context, u *core.User, login *core.Login) 
 }
 
 // Find returns whose login a cookie is. The error has CodeUnauthenticated; one of the
-// store when it cannot be asked. A user who must change the password has no roles until
-// then. What was read is believed for some seconds.
-func (l *Logins) Find(ctx context.Context, cookie core.Secret) (core.Identity, *core.Login, error) {
+// store when it cannot be asked. What was read is believed for some seconds.
+func (l *Logins) Find(ctx context.Context, cookie core.Secret) (*Found, error) {
 	secret, tenant, fits := parseCookie(cookie.Reveal())
 	if !fits {
-		return core.Identity{}, nil, noLogin()
+		return nil, noLogin()
 	}
 	sum, now := hexSum(cookie.Reveal()), l.a.now()
 	l.mu.Lock()
 	if f := l.found[sum]; f != nil && now.Before(f.until) && l.alive(&f.login, now) {
-		who, login := f.who, f.login
+		found, login := f.Found, f.login
 		l.mu.Unlock()
-		return who, &login, nil
+		found.Login = &login
+		return &found, nil
 	}
 	l.mu.Unlock()
 
@@ -341,36 +353,37 @@ func (l *Logins) Find(ctx context.Context, cookie core.Secret) (core.Identity, *
 		if core.AsError(err).Code == core.CodeNotFound {
 			err = noLogin()
 		}
-		return core.Identity{}, nil, err
+		return nil, err
 	}
 	if !equal(login.Sum, sum) || !l.alive(login, now) {
-		return core.Identity{}, nil, noLogin()
+		return nil, noLogin()
 	}
 	u := &core.User{Tenant: tenant, ID: login.User}
 	if err := l.a.store.Get(ctx, u); err != nil {
 		if core.AsError(err).Code == core.CodeNotFound {
 			err = noLogin()
 		}
-		return core.Identity{}, nil, err
+		return nil, err
 	}
 	if u.Disabled || u.Service || !u.Valid.IsZero() && login.Made.Before(u.Valid) {
-		return core.Identity{}, nil, noLogin()
+		return nil, noLogin()
 	}
 	if err := l.tenantOpen(ctx, tenant, noLogin()); err != nil {
-		return core.Identity{}, nil, err
+		return nil, err
 	}
 	who, err := l.identity(ctx, u, login)
 	if err != nil {
-		return core.Identity{}, nil, err
+		return nil, err
 	}
 	l.see(ctx, login, now)
 	l.mu.Lock()
 	if len(l.found) >= maxFound {
 		clear(l.found)
 	}
-	l.found[sum] = &foundLogin{who: who, login: *login, until: now.Add(l.keep)}
+	found := Found{Who: who, Login: login, MustChange: u.MustChange}
+	l.found[sum] = &foundLogin{Found: found, login: *login, until: now.Add(l.keep)}
 	l.mu.Unlock()
-	return who, login, nil
+	return &found, nil
 }
 
 func (l *Logins) alive(login *core.Login, now time.Time) bool {
@@ -403,7 +416,7 @@ func (l *Logins) Proved(login *core.Login) bool { return l.a.now().Sub(login.Pro
 
 // Prove asks for the password of a login again, before a dangerous act.
 func (l *Logins) Prove(ctx context.Context, login *core.Login, password core.Secret, from From) error {
-	u, _, err := l.again(ctx, login, password, from)
+	u, err := l.again(ctx, login, password, from)
 	if err != nil {
 		return err
 	}
@@ -425,30 +438,30 @@ func (l *Logins) Prove(ctx context.Context, login *core.Login, password core.Sec
 }
 
 // again proves the password of a login's user, counting tries.
-func (l *Logins) again(ctx context.Context, login *core.Login, password core.Secret, from From) (*core.User, *attempt, error) {
+func (l *Logins) again(ctx context.Context, login *core.Login, password core.Secret, from From) (*core.User, error) {
 	u := &core.User{Tenant: login.Tenant, ID: login.User}
 	if err := l.a.store.Get(ctx, u); err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	try, err := l.begin(ctx, u.Tenant, u.Name, from)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	if _, err := l.prove(ctx, u, password); err != nil {
-		return nil, nil, l.failed(ctx, u.Tenant, u, from, err)
+		return nil, l.failed(ctx, u.Tenant, u, from, err)
 	}
 	if err := l.mayLogIn(ctx, u); err != nil {
-		return nil, nil, l.failed(ctx, u.Tenant, u, from, err)
+		return nil, l.failed(ctx, u.Tenant, u, from, err)
 	}
 	try.forgive()
-	return u, try, nil
+	return u, nil
 }
 
 // ChangePassword sets a new password for the user of a login, who must know the old one.
 // Every login of the user ends; the one that is returned takes the place of this one. API
 // tokens stay.
 func (l *Logins) ChangePassword(ctx context.Context, login *core.Login, old, password core.Secret, from From) (*Granted, error) {
-	u, _, err := l.again(ctx, login, old, from)
+	u, err := l.again(ctx, login, old, from)
 	if err != nil {
 		return nil, err
 	}
@@ -523,6 +536,21 @@ func (l *Logins) end(ctx context.Context, by core.Identity, tenant, action, name
 		return nil
 	}
 	return err
+}
+
+// Reset puts a temporary password that must be changed into a user, which the caller
+// stores, and returns it. It ends no login: see EndAll.
+func (l *Logins) Reset(ctx context.Context, u *core.User) (core.Secret, error) {
+	text, err := randomText(l.a.random, 15, 20) // 119 bits
+	if err != nil {
+		return "", err
+	}
+	hash, err := l.passwords.Hash(ctx, core.Secret(text))
+	if err != nil {
+		return "", err
+	}
+	u.Password, u.MustChange = hash, true
+	return core.Secret(text), nil
 }
 
 // endAll deletes the logins of a user.

@@ -20,7 +20,10 @@ const (
 // enough, not one of the worst, not the name; no rules on which characters it has.
 func CheckPassword(name string, password core.Secret) error {
 	refuse := func(what, fix string) error {
-		return &core.Error{Code: core.CodeInvalid, Message: "the password " + what, Fix: fix}
+		return &core.Error{
+			Code: core.CodeInvalid, Message: "the password " + what, Fix: fix,
+			Problems: []core.Problem{{Path: "/password", Message: "the password " + what, Fix: fix}},
+		}
 	}
 	text := password.Reveal()
 	if len(text) > maxText {

@@ -31,7 +31,7 @@ func (l *Logins) EnsureSetup(ctx context.Context) (token core.Secret, needed boo
 	if err != nil {
 		return "", false, err
 	}
-	entry := &core.AuditEntry{Time: now, Tenant: core.DefaultTenant, Via: core.ViaOperator, Kind: "setting", Name: setupName, Outcome: "ok"}
+	entry := &core.AuditEntry{Time: now, Tenant: core.DefaultTenant, Via: core.ViaOperator, Action: "setup.begin", Kind: "setting", Name: setupName, Outcome: "ok"}
 	for range 3 {
 		err = l.a.store.Change(ctx, entry, func(ctx context.Context, tx core.Tx) error {
 			row := &core.Setting{Tenant: core.DefaultTenant, Name: setupName}
@@ -85,10 +85,22 @@ func anybody(ctx context.Context, tx core.Reader) (bool, error) {
 	return len(users) > 0, err
 }
 
-// Setup makes the first administrator of everything, for whoever has the setup token,
-// which is good once. The error has CodeUnauthenticated when it does not fit or there is
-// no setup any more.
-func (l *Logins) Setup(ctx context.Context, token core.Secret, name, title string, password core.Secret, from From) (*Granted, error) {
+// SetupWanted tells whether the first administrator is still to be made.
+func (l *Logins) SetupWanted(ctx context.Context) (bool, error) {
+	some, err := anybody(ctx, l.a.store)
+	return err == nil && !some, err
+}
+
+// FirstUser is who sets the gateway up.
+type FirstUser struct {
+	Name, Title, Email string
+	Password           core.Secret
+}
+
+// Setup makes the first administrator of everything and logs it in, for whoever has the
+// setup token, which is good once. The error has CodeUnauthenticated when it does not fit
+// or there is no setup any more.
+func (l *Logins) Setup(ctx context.Context, token core.Secret, first FirstUser, from From) (*Granted, error) {
 	try, err := l.begin(ctx, core.DefaultTenant, "\x00setup", from)
 	if err != nil {
 		return nil, err
@@ -97,14 +109,14 @@ func (l *Logins) Setup(ctx context.Context, token core.Secret, name, title strin
 		return nil, l.failed(ctx, core.DefaultTenant, nil, from, err)
 	}
 	try.forgive()
-	name = CanonicalName(name)
+	name := CanonicalName(first.Name)
 	if name == "" || len(name) > maxName {
 		return nil, &core.Error{Code: core.CodeInvalid, Message: "a user needs a name of 1 to 64 bytes", Fix: "give one, such as ada"}
 	}
-	if err := CheckPassword(name, password); err != nil {
+	if err := CheckPassword(name, first.Password); err != nil {
 		return nil, err
 	}
-	hash, err := l.passwords.Hash(ctx, password)
+	hash, err := l.passwords.Hash(ctx, first.Password)
 	if err != nil {
 		return nil, err
 	}
@@ -118,7 +130,7 @@ func (l *Logins) Setup(ctx context.Context, token core.Secret, name, title strin
 	}
 	made := g.Login.Made
 	u := core.User{
-		Tenant: core.DefaultTenant, ID: id, Name: name, Title: cut(title, maxTitle), Password: hash,
+		Tenant: core.DefaultTenant, ID: id, Name: name, Title: cut(first.Title, maxTitle), Email: cut(first.Email, 254), Password: hash,
 		Groups: []string{}, Roles: []string{}, Everywhere: []string{"admin"}, LastLogin: &made, Stamp: core.Stamp{By: id},
 	}
 	entry := ok(l.entry(core.DefaultTenant, &u, "setup.done", "", from), &u, g.Login.ID)
