@@ -46,12 +46,12 @@ func (h *gatehouse) openAPI() (err error) {
 	}
 	d := &h.door
 	h.door.api, err = web.NewAPI(web.APIOptions{
-		Store: d.store, Away: d.away, Authorizer: d.authz, Policies: policies{d.authz}, Logins: people{d.logins}, Tokens: programs{d.authn},
+		Store: d.store, Away: d.away, Authorizer: d.authz, Policies: policies{d.authz}, Logins: people{d.logins}, Tokens: d.authn,
 		Operator: h.settings.Admin.Token, Sealer: d.vault, Keys: keys{d.vault, d.store}, Sessions: h.sessions,
 		Trail:  trail{d.store, func() ([]byte, error) { return d.vault.Derive(auditKey) }},
 		Health: h.health, Plugins: h.pluginsOf,
-		Reload: func(ctx context.Context) web.Reloaded { return h.reloadNow(context.WithoutCancel(ctx)) },
-		Base:   h.settings.Access.Public, Origins: h.settings.AllowedOrigins, Now: time.Now, Log: h.log,
+		Reload:  func(ctx context.Context) web.Reloaded { return h.reloadNow(context.WithoutCancel(ctx)) },
+		Origins: h.settings.AllowedOrigins, Now: time.Now, Log: h.log,
 	})
 	return err
 }

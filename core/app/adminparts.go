@@ -2,10 +2,11 @@ package app
 
 import (
 	"context"
+	"io"
 	"net/url"
-	"time"
 
 	"github.com/sallyport/sallyport/core"
+	"github.com/sallyport/sallyport/core/accounts"
 	"github.com/sallyport/sallyport/core/audit"
 	"github.com/sallyport/sallyport/core/authn"
 	"github.com/sallyport/sallyport/core/authz"
@@ -14,122 +15,64 @@ import (
 )
 
 // people gives the admin API what package authn knows of logins.
-type people struct{ logins *authn.Logins }
+type people struct{ *authn.Logins }
 
-func cameFrom(v web.Visitor) authn.From {
-	return authn.From{Address: v.Address, Agent: v.Agent, Request: v.Request}
-}
-
-func made(g *authn.Granted) *web.LoginMade {
-	return &web.LoginMade{Cookie: g.Cookie, CSRF: g.CSRF, Found: web.LoginFound{Who: g.Who, Login: *g.Login, Cookie: g.Cookie, MustChange: g.MustChange}}
-}
-
-func madeOr(g *authn.Granted, err error) (*web.LoginMade, error) {
+func made(g *authn.Granted, err error) (*web.LoginMade, error) {
 	if err != nil {
 		return nil, err
 	}
-	return made(g), nil
+	return &web.LoginMade{LoginFound: web.LoginFound(g.Found), Cookie: g.Cookie, CSRF: g.CSRF}, nil
 }
 
-// Setup tells whether the first administrator is still to be made.
-func (p people) Setup(ctx context.Context) (bool, error) {
-	return p.logins.SetupWanted(ctx)
-}
-
-// MakeFirst makes the first administrator.
-func (p people) MakeFirst(ctx context.Context, first web.FirstUser, from web.Visitor) (*web.LoginMade, error) {
-	return madeOr(p.logins.Setup(ctx, first.Token, authn.FirstUser{Name: first.Name, Title: first.Title, Email: first.Email, Password: first.Password}, cameFrom(from)))
+// Setup makes the first administrator.
+func (p people) Setup(ctx context.Context, token core.Secret, first web.FirstUser, from web.Visitor) (*web.LoginMade, error) {
+	return made(p.Logins.Setup(ctx, token, authn.FirstUser(first), authn.From(from)))
 }
 
 // Password logs in a local user.
 func (p people) Password(ctx context.Context, tenant, name string, password core.Secret, from web.Visitor) (*web.LoginMade, error) {
-	return madeOr(p.logins.Password(ctx, tenant, name, password, cameFrom(from)))
+	return made(p.Logins.Password(ctx, tenant, name, password, authn.From(from)))
 }
 
 // Find returns the login of a cookie.
-func (p people) Find(ctx context.Context, cookie core.Secret, from web.Visitor) (*web.LoginFound, error) {
-	found, err := p.logins.Find(ctx, cookie)
+func (p people) Find(ctx context.Context, cookie core.Secret) (*web.LoginFound, error) {
+	found, err := p.Logins.Find(ctx, cookie)
 	if err != nil {
 		return nil, err
 	}
-	found.Who.Address = from.Address
-	return &web.LoginFound{Who: found.Who, Login: *found.Login, Cookie: cookie, MustChange: found.MustChange}, nil
+	out := web.LoginFound(*found)
+	return &out, nil
 }
 
-// CSRF returns the token that changes by a login must carry.
-func (p people) CSRF(found *web.LoginFound) (core.Secret, error) {
-	return authn.CSRF(found.Cookie), nil
-}
-
-// CheckCSRF compares one.
-func (p people) CheckCSRF(found *web.LoginFound, token string) bool {
-	return p.logins.CheckCSRF(&found.Login, core.Secret(token)) == nil
-}
+// CSRF returns the token that changes with this cookie must carry.
+func (people) CSRF(cookie core.Secret) core.Secret { return authn.CSRF(cookie) }
 
 // Prove asks the password again.
-func (p people) Prove(ctx context.Context, found *web.LoginFound, password core.Secret, from web.Visitor) (time.Time, error) {
-	if err := p.logins.Prove(ctx, &found.Login, password, cameFrom(from)); err != nil {
-		return time.Time{}, err
-	}
-	return found.Login.Proved, nil
+func (p people) Prove(ctx context.Context, login *core.Login, password core.Secret, from web.Visitor) error {
+	return p.Logins.Prove(ctx, login, password, authn.From(from))
 }
 
 // End ends a login.
-func (p people) End(ctx context.Context, found *web.LoginFound, from web.Visitor) error {
-	return p.logins.End(ctx, found.Who, &found.Login, cameFrom(from))
+func (p people) End(ctx context.Context, by core.Identity, login *core.Login, from web.Visitor) error {
+	return p.Logins.End(ctx, by, login, authn.From(from))
+}
+
+// EndAll ends the logins of a user.
+func (p people) EndAll(ctx context.Context, by core.Identity, tenant, user string, from web.Visitor) error {
+	return p.Logins.EndAll(ctx, by, tenant, user, authn.From(from))
 }
 
 // ChangePassword sets a new password.
-func (p people) ChangePassword(ctx context.Context, found *web.LoginFound, old, password core.Secret, from web.Visitor) (*web.LoginMade, error) {
-	return madeOr(p.logins.ChangePassword(ctx, &found.Login, old, password, cameFrom(from)))
+func (p people) ChangePassword(ctx context.Context, login *core.Login, old, password core.Secret, from web.Visitor) (*web.LoginMade, error) {
+	return made(p.Logins.ChangePassword(ctx, login, old, password, authn.From(from)))
 }
 
-// ResetPassword puts a temporary password into a user.
-func (p people) ResetPassword(user *core.User) (core.Secret, error) {
-	return p.logins.Reset(context.Background(), user)
+// Finish takes what a provider sent back.
+func (p people) Finish(ctx context.Context, flow core.Secret, query url.Values, redirectURI string, from web.Visitor) (*web.LoginMade, string, error) {
+	granted, returnTo, err := p.Logins.Finish(ctx, flow, query, redirectURI, authn.From(from))
+	out, err := made(granted, err)
+	return out, returnTo, err
 }
-
-// Providers are those that people of a tenant log in with.
-func (p people) Providers(ctx context.Context, tenant string) ([]web.LoginProvider, error) {
-	all, err := p.logins.Providers(ctx, tenant)
-	if err != nil {
-		return nil, err
-	}
-	list := make([]web.LoginProvider, len(all))
-	for i := range all {
-		list[i] = web.LoginProvider{ID: all[i].ID, Title: all[i].Title}
-		if list[i].Title == "" {
-			list[i].Title = all[i].ID
-		}
-	}
-	return list, nil
-}
-
-// Begin begins a login by a provider, or with a login that is there already, its proof.
-func (p people) Begin(ctx context.Context, tenant, provider, callback string, found *web.LoginFound, _ web.Visitor) (string, core.Secret, error) {
-	var prove *core.Login
-	if found != nil {
-		prove = &found.Login
-	}
-	return p.logins.Begin(ctx, tenant, provider, "/", callback, prove)
-}
-
-// Finish ends it.
-func (p people) Finish(ctx context.Context, _, _, callback string, flow core.Secret, answer url.Values, from web.Visitor) (*web.LoginMade, error) {
-	granted, _, err := p.logins.Finish(ctx, flow, answer, callback, cameFrom(from))
-	return madeOr(granted, err)
-}
-
-// programs gives the admin API what package authn knows of API tokens.
-type programs struct{ authn *authn.Authn }
-
-// Identify returns whose token it is.
-func (p programs) Identify(_ context.Context, token core.Secret, from web.Visitor) (core.Identity, error) {
-	return p.authn.Identify(token, from.Address)
-}
-
-// Mint makes the text of a new token.
-func (p programs) Mint(token *core.Token) (core.Secret, error) { return p.authn.Mint(token) }
 
 // policies gives the admin API what package authz knows of roles.
 type policies struct{ *authz.Authz }
@@ -159,62 +102,74 @@ func (policies) CheckScopes(scopes []string) []core.Problem { return authz.Check
 
 // keys gives the admin API the keys of the vault.
 type keys struct {
-	vault *vault.Vault
+	*vault.Vault
+
 	store core.Store
 }
 
-// List tells the keys, the one that seals first.
-func (k keys) List() []web.KeyState {
-	list := []web.KeyState{{ID: k.vault.Kid(), Active: true}}
-	for _, id := range k.vault.Kids() {
-		if id != k.vault.Kid() {
-			list = append(list, web.KeyState{ID: id})
-		}
-	}
-	return list
-}
-
 // Rotate makes a new key, and seals with it what is stored.
-func (k keys) Rotate(ctx context.Context, entry *core.AuditEntry) (int, error) {
-	if _, err := k.vault.Rotate(); err != nil {
-		return 0, err
+func (k keys) Rotate(ctx context.Context, entry *core.AuditEntry) (*web.KeyRotation, error) {
+	id, err := k.Vault.Rotate()
+	if err != nil {
+		return nil, err
 	}
-	done, err := k.vault.RotateStore(ctx, k.store, entry)
-	if err == nil && len(done.Failed) > 0 {
-		err = &core.Error{
-			Code: core.CodeConflict, Message: "some secrets do not open and are sealed with the old key still: " + done.Failed[0],
-			Fix: "write their values again, then rotate once more",
-		}
+	done, err := k.RotateStore(ctx, k.store, entry)
+	if err != nil {
+		return nil, err
 	}
-	return done.Changed, err
+	return &web.KeyRotation{Key: id, Looked: done.Looked, Changed: done.Changed, Failed: append([]string{}, done.Failed...)}, nil
 }
 
-// trail gives the admin API the checks of the audit trail.
+// trail gives the admin API the audit trail.
 type trail struct {
 	store core.Reader
 	key   func() ([]byte, error)
 }
 
 // Verify checks all of it.
-func (t trail) Verify(ctx context.Context) (web.TrailReport, error) {
+func (t trail) Verify(ctx context.Context) (*web.TrailReport, error) {
 	key, err := t.key()
 	if err != nil {
-		return web.TrailReport{}, err
+		return nil, err
 	}
 	found, err := audit.Verify(ctx, t.store, audit.VerifyOptions{Key: key})
 	if err != nil {
-		return web.TrailReport{}, err
+		return nil, err
 	}
-	report := web.TrailReport{Whole: found.OK(), Entries: found.Entries, Replicas: len(found.Trails), Problems: []web.TrailProblem{}}
-	for _, one := range found.Faults {
-		report.Problems = append(report.Problems, web.TrailProblem{Replica: one.Replica, Seq: one.Seq, Message: one.Kind + ": " + one.Message})
+	report := &web.TrailReport{
+		Whole: found.OK(), Time: found.Time, Entries: found.Entries, Anchors: found.Anchors, Calls: found.Calls, More: found.More,
+		Trails: []web.TrailHead{}, Faults: faults(found.Faults), Warnings: faults(found.Warnings),
+	}
+	for _, one := range found.Trails {
+		report.Trails = append(report.Trails, web.TrailHead{Replica: one.Replica, Entries: one.Entries, Seq: one.Head.Seq, Hash: one.Head.Hash, Time: one.Head.Time})
 	}
 	return report, nil
 }
 
+func faults(list []audit.Fault) []web.TrailFault {
+	out := make([]web.TrailFault, len(list))
+	for i, one := range list {
+		out[i] = web.TrailFault{Kind: one.Kind, Replica: one.Replica, Seq: one.Seq, Time: one.Time, Message: one.Message}
+	}
+	return out
+}
+
+// Export writes entries out, with a summary to verify them by.
+func (t trail) Export(ctx context.Context, w io.Writer, q core.Query, format string) error {
+	key, err := t.key()
+	if err != nil {
+		return err
+	}
+	_, err = audit.Export(ctx, t.store, w, q, audit.ExportOptions{Key: key, Format: audit.Format(format)})
+	return err
+}
+
+// connecting gives the admin API what package accounts knows.
+type connecting struct{ *accounts.Accounts }
+
 var (
 	_ web.Logins   = people{}
-	_ web.Tokens   = programs{}
+	_ web.Tokens   = (*authn.Authn)(nil)
 	_ web.Policies = policies{}
 	_ web.Keys     = keys{}
 	_ web.Trail    = trail{}

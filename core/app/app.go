@@ -45,6 +45,8 @@ type commands struct {
 	Check             checkCommand       `cmd:"" help:"Check gateway documents and report every mistake."`
 	Schema            schemaCommand      `cmd:"" help:"Print the JSON Schema of a gateway document."`
 	ConformanceServer conformanceCommand `cmd:"" name:"conformance-server" help:"Serve the fixtures of the MCP conformance suites at /mcp."`
+	Admin             adminCommands      `cmd:"" help:"Set up and change users, tokens and documents; back up the store."`
+	Audit             auditCommands      `cmd:"" help:"Verify and export the audit trail."`
 	Plugin            pluginCommands     `cmd:"" help:"Write, build, test, sign and carry plugins."`
 	Version           versionCommand     `cmd:"" help:"Print version and commit."`
 }

@@ -4,10 +4,14 @@ import (
 	"context"
 	"encoding/json"
 	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
 	"sync"
 
 	"github.com/sallyport/sallyport/core"
 	"github.com/sallyport/sallyport/core/config"
+	"github.com/sallyport/sallyport/core/documents"
 	"github.com/sallyport/sallyport/core/gateway"
 	"github.com/sallyport/sallyport/core/web"
 )
@@ -19,10 +23,10 @@ type documentSet struct {
 	also  func(files ...string) // further files whose change matters
 }
 
-// documents reads files and directories, and watches them.
-func documents(settings config.Settings, all gateway.Kinds, lookup func(string) (string, bool)) *documentSet {
+// watchedFiles reads files and directories, and watches them.
+func watchedFiles(settings config.Settings, house *gatehouse) *documentSet {
 	w := &config.Watcher{Paths: settings.Config, Poll: settings.Reload.Poll}
-	options := reading(all, lookup)
+	options := house.reading(core.DefaultTenant)
 	return &documentSet{
 		read: func() (core.Config, []core.Problem) { return w.Read(options) },
 		watch: func(ctx context.Context, log *slog.Logger, changed func()) {
@@ -44,6 +48,26 @@ func reading(all gateway.Kinds, lookup func(string) (string, bool)) config.Optio
 	return config.Options{
 		Invokers: all.Invokers, Transformers: all.Transformers, Requests: all.Requests, Authorizers: all.Authorizers, Catalogues: all.Catalogues, Env: lookup,
 	}
+}
+
+// fileDocuments lists the documents of files, as they are on disk.
+func (h *gatehouse) fileDocuments() []documents.File {
+	first := h.estate.first()
+	if first == nil || first.files == nil {
+		return nil
+	}
+	var list []documents.File
+	cfg, _ := first.files.read()
+	for _, source := range cfg.Sources {
+		path := source.Name()
+		text, err := os.ReadFile(path)
+		if err != nil {
+			continue // loading them says so
+		}
+		base := filepath.Base(path)
+		list = append(list, documents.File{Name: strings.TrimSuffix(base, filepath.Ext(base)), Path: path, Text: text})
+	}
+	return list
 }
 
 // judge says whether documents are refused: for a mistake, and also when no Catalog

@@ -13,9 +13,12 @@ import (
 	"time"
 
 	"github.com/sallyport/sallyport/core"
+	"github.com/sallyport/sallyport/core/accounts"
 	"github.com/sallyport/sallyport/core/audit"
 	"github.com/sallyport/sallyport/core/authn"
 	"github.com/sallyport/sallyport/core/authz"
+	"github.com/sallyport/sallyport/core/config"
+	"github.com/sallyport/sallyport/core/documents"
 	"github.com/sallyport/sallyport/core/egress"
 	"github.com/sallyport/sallyport/core/vault"
 	"github.com/sallyport/sallyport/core/web"
@@ -49,6 +52,8 @@ type door struct {
 	authz    *authz.Authz
 	feed     *audit.Feed
 	records  *audit.Recorder
+	callers  *accounts.Accounts // and the accounts that they connected
+	desk     *documents.Desk
 	identity *egress.Transport
 	api      *web.API // nil where there is no admin API
 
@@ -81,6 +86,15 @@ func (h *gatehouse) openDoor(ctx context.Context) (err error) {
 		Store: d.store, Sealer: d.vault, Transport: d.identity, Operator: h.settings.Admin.Token, ScopeSets: h.estate.scopeSets, Now: time.Now, Log: h.log,
 	})
 	d.logins = authn.NewLogins(d.authn, authn.LoginOptions{Idle: h.settings.Logins.Idle, Absolute: h.settings.Logins.Max})
+	d.callers = accounts.New(accounts.Options{Store: d.store, Sealer: d.vault, Client: d.identity, Base: h.settings.Access.Public, Now: time.Now, Log: h.log})
+	d.accounts = d.callers
+	d.desk = documents.New(documents.Options{
+		Store: d.store, Check: h.check, Now: time.Now, Log: h.log,
+		Parse: func(name string, text []byte) (json.RawMessage, []string, []core.Problem) {
+			return config.Tree(name, text, reading(h.kinds, h.console.lookup))
+		},
+		Files: h.fileDocuments,
+	})
 	d.authz = authz.New(authz.Options{Log: h.log})
 	d.keeper = &keeper{store: d.late, poll: h.settings.Store.Poll, log: h.log, use: h.use, saving: make(chan *core.State, 1)}
 	if h.settings.Data != "" {
@@ -88,7 +102,7 @@ func (h *gatehouse) openDoor(ctx context.Context) (err error) {
 		d.keeper.save = d.snapshot.Save
 	}
 	d.work = append(d.work, d.late.run, d.keeper.run, d.authn.Run)
-	d.end = append(d.end, d.late.Close, d.identity.Close)
+	d.end = append(d.end, d.callers.Close, d.late.Close, d.identity.Close)
 	if !d.open {
 		d.authorizer = d.authz
 		d.scopes = func(who core.Identity, server *core.Server, need []string) error {
@@ -118,7 +132,19 @@ func (h *gatehouse) openRecords() (err error) {
 		return err
 	}
 	d.recorder = d.records
-	d.work = append(d.work, d.records.Run)
+	beat := &pulse{store: d.store, about: h.aboutReplica, sessions: func() []core.LiveSession { return h.sessions.Live(h.replica) }, log: h.log}
+	old := audit.NewRetention(d.store, audit.RetentionOptions{
+		Replica: h.replica, Calls: s.KeepCalls, Audit: s.Keep, Log: h.log, Now: time.Now,
+		Others: map[string]time.Duration{"login": 0, "revocation": 0, "kv": 0, "replica": 24 * time.Hour},
+	})
+	d.work = append(d.work, d.records.Run, beat.run, old.Run, func(ctx context.Context) {
+		key, err := d.vault.Derive(auditKey)
+		if err != nil { // the store was never reached, and nothing was written
+			<-ctx.Done()
+			return
+		}
+		audit.NewAnchors(d.store, audit.AnchorOptions{Key: key, Replica: h.replica, File: s.Anchors, Observer: h.telemetry, Log: h.log, Now: time.Now}).Run(ctx)
+	})
 	return nil
 }
 
@@ -189,6 +215,7 @@ func (h *gatehouse) use(ctx context.Context, _, state *core.State) error {
 	}
 	d.vault.Use(state)
 	d.authn.Use(state)
+	d.callers.Use(state)
 	d.records.Use(state)
 	h.sessions.Use(state)
 	h.settle(ctx, state)

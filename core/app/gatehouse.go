@@ -34,6 +34,7 @@ type gatehouse struct {
 	changed   chan struct{} // something outside the documents asks for another load
 	replica   string        // random, for each start
 	started   time.Time
+	quiet     bool        // nothing is printed but what is wrong
 	serving   atomic.Bool // the tenants of the start are loaded: later ones are when they come
 	door      door
 	estate    *estate
@@ -288,7 +289,7 @@ func (h *gatehouse) close(ctx context.Context) {
 
 // tellSetup prints how to make the first administrator: the token is shown here only.
 func (h *gatehouse) tellSetup(token core.Secret, ln net.Listener) {
-	if token == "" {
+	if token == "" || h.quiet {
 		return
 	}
 	origin := h.settings.Access.Public

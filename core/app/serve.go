@@ -31,9 +31,10 @@ func (s *serveCommand) run(ctx context.Context, c console) int {
 		report(c.err, problems)
 		return exitWrong
 	}
-	problems = append(problems, config.Strange(c.environ(), "SALLYPORT_SETTINGS")...)
+	problems = append(problems, config.Strange(c.environ(), "SALLYPORT_SETTINGS", "SALLYPORT_ADMIN_URL", "SALLYPORT_SETUP_TOKEN")...)
 	report(c.err, problems)
-	if len(settings.Config) == 0 {
+	stored := settings.Admin.Listen != "off" && settings.Data+settings.Store.URL.Reveal() != ""
+	if len(settings.Config) == 0 && !stored {
 		fmt.Fprintln(c.err, "sallyport: serve: no gateway document is named\n  how to mend it: sallyport serve --config FILE_OR_DIR (see examples/quickstart/bookshop.yaml)")
 		return exitUsage
 	}
@@ -41,7 +42,11 @@ func (s *serveCommand) run(ctx context.Context, c console) int {
 	if err != nil {
 		return c.complain("serve", err)
 	}
-	return house.run(ctx, documents(settings, house.kinds, c.lookup), func(ln net.Listener) {
+	var files *documentSet
+	if len(settings.Config) > 0 {
+		files = watchedFiles(settings, house)
+	}
+	return house.run(ctx, files, func(ln net.Listener) {
 		origin := originOf(ln)
 		fmt.Fprintf(c.out, "listening on %s\n", origin)
 		if s.Hints {
