@@ -42,6 +42,10 @@ type Call struct {
 	InputResponses map[string]json.RawMessage
 	RequestState   json.RawMessage
 
+	// Steps, when set, is told what the call passes, each step when it has ended; safe for
+	// concurrent use. It is set only where somebody tries a draft.
+	Steps func(Step)
+
 	// Notify sends a notification that belongs to this call (progress, message).
 	// Never nil; safe for concurrent use; drops what the client did not ask for.
 	Notify func(Notification)

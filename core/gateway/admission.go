@@ -15,6 +15,8 @@ type chain struct {
 	requests     []rewriter
 	invoker      core.Invoker
 	transformers []core.Transformer
+	runs         string   // kind of the invoker, for steps
+	rewrites     []string // kinds or plugins of the transformers, likewise
 
 	values bool // Call.Values is needed from the beginning
 	after  bool // Call.Values is needed behind the request transformers
@@ -43,7 +45,9 @@ func (c *chain) settle() {
 func (h *handler) authorize(ctx context.Context, call *core.Call, c *chain) error {
 	for i := range c.authorizers {
 		one := &c.authorizers[i]
+		began := h.stepBegins(call)
 		err := h.ask(ctx, call, one)
+		h.stepEnds(call, "authorizer", one.name, began, nil, err)
 		if err == nil {
 			continue
 		}
@@ -79,13 +83,16 @@ func (h *handler) rewrite(ctx context.Context, asked *core.Call, c *chain) (*cor
 			}
 		}
 		before := call.Arguments
-		if err := h.rewriteOne(ctx, call, one); err != nil {
+		began := h.stepBegins(call)
+		err := h.rewriteOne(ctx, call, one)
+		h.stepEnds(call, "request_transformer", one.name, began, nil, err)
+		if err != nil {
 			return nil, err
 		}
 		if same(before, call.Arguments) {
 			continue
 		}
-		err := wire.Check(call.Arguments, wire.Default)
+		err = wire.Check(call.Arguments, wire.Default)
 		if err == nil && !wire.IsObject(call.Arguments) {
 			err = errors.New("not an object")
 		}

@@ -129,7 +129,7 @@ func (b *build) listedTool(server string, c *core.ToolConfig, from core.Catalogu
 		b.report(c.At, "", "it cannot be run"+because(err), "")
 		return t
 	}
-	t.chain.invoker, t.chain.after = invoker, needsValues(invoker)
+	t.chain.invoker, t.chain.runs, t.chain.after = invoker, "catalogue", needsValues(invoker)
 	b.around(&t.chain, p)
 	t.chain.settle()
 	return t

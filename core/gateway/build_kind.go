@@ -143,12 +143,12 @@ func (b *build) toolChain(p *part, invoker *chosen[core.Invoker], t *core.ToolCo
 	}
 	if invoker != nil {
 		if made, ok := makeChosen(b, p, invoker); ok {
-			c.invoker, c.after = made, needsValues(made)
+			c.invoker, c.runs, c.after = made, t.Invoker.Kind, needsValues(made)
 		}
 	}
 	for i, one := range t.Transformers {
 		if made, ok := makeKind(b, b.transformers, p, fmt.Sprintf("/transformers/%d", i), one); ok {
-			c.transformers = append(c.transformers, made)
+			c.transformers, c.rewrites = append(c.transformers, made), append(c.rewrites, one.Kind)
 			c.after = c.after || needsValues(made)
 		}
 	}

@@ -111,7 +111,7 @@ func (b *build) around(c *chain, p *part) {
 	}
 	for _, one := range slices.Backward(matching) {
 		if made, ok := usable(b, one, core.PluginResponseTransformer, core.Plugin.Transformer); ok {
-			c.transformers = append(c.transformers, made)
+			c.transformers, c.rewrites = append(c.transformers, made), append(c.rewrites, one.Name())
 			c.after = c.after || needsValues(made)
 		}
 	}

@@ -148,11 +148,16 @@ func (h *handler) invoke(parent context.Context, call *core.Call, c *chain, time
 		}
 	}
 	if err == nil {
+		began := h.stepBegins(call)
 		result, err = h.run(ctx, call, c.invoker)
+		h.stepEnds(call, "invoker", c.runs, began, result, err)
 	}
 	if err == nil && len(result.InputRequests) == 0 {
-		for _, t := range c.transformers {
-			if result, err = h.transform(ctx, call, t, result); err != nil {
+		for i, t := range c.transformers {
+			began := h.stepBegins(call)
+			result, err = h.transform(ctx, call, t, result)
+			h.stepEnds(call, "transformer", c.rewrites[i], began, result, err)
+			if err != nil {
 				break
 			}
 		}

@@ -58,9 +58,11 @@ func (h *handler) callTool(ctx context.Context, call *core.Call, t *tool, began 
 		if faults := t.input.check(call.Values, true); faults != nil {
 			mismatch := core.ErrorResult(lines("The arguments do not fit the input schema of "+call.Tool+":", faults))
 			mismatch.Mismatch = true
+			h.stepMismatch(call, "arguments", mismatch)
 			return mismatch, nil
 		}
 	}
+	h.stepMismatch(call, "arguments", nil)
 	result, err := h.invoke(ctx, call, &t.chain, t.timeout, began)
 	if err != nil {
 		return nil, err
@@ -68,7 +70,13 @@ func (h *handler) callTool(ctx context.Context, call *core.Call, t *tool, began 
 	if t.output == nil || result.IsError || len(result.InputRequests) > 0 {
 		return result, nil
 	}
-	return h.checkOutput(call, t, result), nil
+	checked := h.checkOutput(call, t, result)
+	if checked == result {
+		h.stepMismatch(call, "output", nil)
+	} else {
+		h.stepMismatch(call, "output", checked)
+	}
+	return checked, nil
 }
 
 // checkOutput holds a result to the outputSchema of its tool: clients may rely on
