@@ -3,6 +3,7 @@ package web
 import (
 	"context"
 	"crypto/sha256"
+	"io"
 	"log/slog"
 	"strconv"
 	"sync"
@@ -75,9 +76,8 @@ type APIOptions struct {
 	// Health is about this process.
 	Health func() Health
 
-	// Base is where browsers find us, without a slash at the end
-	// (https://mcp.example.com): providers send them back there. "" = as the request
-	// says, which a login by a provider accepts on loopback addresses only.
+	// Base is the origin under which browsers find us (https://mcp.example.com): providers
+	// send them back there. "" = as each request says.
 	Base string
 	// Home is where a browser goes after a login by a provider; "" = /admin/.
 	Home string
@@ -135,38 +135,58 @@ type LimitState struct {
 
 // Keys are those that secrets are sealed with. core/vault has them.
 type Keys interface {
-	// List tells the keys, the one in use first.
-	List() []KeyState
-	// Rotate makes a new key and seals with it what is stored, in one transaction; it says
-	// how many values that were.
-	Rotate(ctx context.Context, entry *core.AuditEntry) (resealed int, err error)
+	Kid() string    // of the key that seals
+	Kids() []string // of all
+	// Rotate makes a new key and seals what is stored with it. entry is what the audit
+	// trail says of it.
+	Rotate(ctx context.Context, entry *core.AuditEntry) (*KeyRotation, error)
 }
 
-// KeyState is one key, of which only the id is known outside.
-type KeyState struct {
-	ID     string     `json:"id"`
-	Active bool       `json:"active"` // seals; the others only open
-	Made   *time.Time `json:"made,omitempty"`
+// KeyRotation is what a rotation did.
+type KeyRotation struct {
+	Key     string   `json:"key"`     // id of the new one
+	Looked  int      `json:"looked"`  // sealed texts that were looked at
+	Changed int      `json:"changed"` // of them sealed anew
+	Failed  []string `json:"failed"`  // rows that do not open: kind/tenant/id
 }
 
-// Trail checks the audit trail. core/audit has it.
+// Trail checks and writes out the audit trail. core/audit has it.
 type Trail interface {
-	Verify(ctx context.Context) (TrailReport, error)
+	Verify(ctx context.Context) (*TrailReport, error)
+	// Export writes the entries that q asks for, of all pages, and a summary with which the
+	// file can be verified by itself. format is jsonl or csv.
+	Export(ctx context.Context, w io.Writer, q core.Query, format string) error
 }
 
 // TrailReport tells whether the audit trail is whole.
 type TrailReport struct {
-	Whole    bool           `json:"whole"`
-	Entries  int64          `json:"entries"`
-	Replicas int            `json:"replicas"` // that wrote some
-	Problems []TrailProblem `json:"problems"`
+	Whole    bool         `json:"whole"`
+	Time     time.Time    `json:"time"` // when the check began
+	Entries  int64        `json:"entries"`
+	Anchors  int64        `json:"anchors"`
+	Calls    int64        `json:"calls"` // records of calls
+	Trails   []TrailHead  `json:"trails"`
+	Faults   []TrailFault `json:"faults"`
+	More     int64        `json:"moreFaults"` // that are not listed
+	Warnings []TrailFault `json:"warnings"`   // worth a look, and no proof of anything
 }
 
-// TrailProblem is one place where the trail is not as it was written.
-type TrailProblem struct {
-	Replica string `json:"replica"`
-	Seq     int64  `json:"seq"`
-	Message string `json:"problem"`
+// TrailHead is where the trail of a replica ends. It is worth keeping elsewhere.
+type TrailHead struct {
+	Replica string    `json:"replica"`
+	Entries int64     `json:"entries"`
+	Seq     int64     `json:"seq"`
+	Hash    string    `json:"hash"`
+	Time    time.Time `json:"time"`
+}
+
+// TrailFault is one place where the trail is not as it was written.
+type TrailFault struct {
+	Kind    string    `json:"kind"`
+	Replica string    `json:"replica"`
+	Seq     int64     `json:"seq"`
+	Time    time.Time `json:"time"`
+	Message string    `json:"problem"`
 }
 
 // LiveSessions ends the MCP sessions of this replica; other replicas learn of it from the

@@ -43,13 +43,16 @@ type apiCall struct {
 	tenant string // that it acts in
 	who    core.Identity
 	login  *LoginFound // nil = came in by another way
+	cookie core.Secret // of the login
 	body   any         // pointer to what route.Body is
 	match  int64       // If-Match
+	ends   bool        // the logins of the user that is changed end
 	why    string      // reason, in the words of who calls
 
 	status      int
 	contentType string
 	header      []core.Field
+	cookies     []string
 	answer      []byte
 	streamed    bool
 }
@@ -99,6 +102,15 @@ func (c *apiCall) replyRow(row core.Row, shown any) error {
 // set sets a header of the answer; one that is there already is kept beside it.
 func (c *apiCall) set(name, value string) {
 	c.header = append(c.header, core.Field{Name: name, Value: value})
+}
+
+// fields returns the headers of the answer.
+func (c *apiCall) fields() []core.Field {
+	fields := c.header
+	for _, one := range c.cookies {
+		fields = append(fields, core.Field{Name: "Set-Cookie", Value: one})
+	}
+	return fields
 }
 
 func etag(version int64) string { return `"` + strconv.FormatInt(version, 10) + `"` }

@@ -23,16 +23,16 @@ func (a *API) handle(ctx context.Context, r *apiRequest, sink mcp.Sink) {
 			a.busy.Add(-1)
 		}
 	}()
-	timed, cancel := context.WithTimeout(ctx, a.o.Timeout)
+	timed, cancel := context.WithTimeout(ctx, a.o.Timeout) // a slow route is given more
 	defer cancel()
 	c.ctx = timed
 	err := c.contained(ctx)
 	switch {
 	case c.streamed:
 	case err != nil:
-		a.refuse(r, sink, err, c.header)
+		a.refuse(r, sink, err, c.fields())
 	default:
-		sink.Reply(c.status, c.contentType, append(secured(r), c.header...), c.answer)
+		sink.Reply(c.status, c.contentType, append(secured(r), c.fields()...), c.answer)
 	}
 }
 
@@ -48,8 +48,13 @@ func (c *apiCall) contained(whole context.Context) (err error) {
 	if err := c.admit(); err != nil {
 		return err
 	}
-	if c.route.Feed {
-		c.ctx = whole // a feed has no end of its own
+	switch {
+	case c.route.Feed:
+		c.ctx = whole // it has no end of its own
+	case c.route.Slow:
+		slow, cancel := context.WithTimeout(whole, slowest)
+		defer cancel()
+		c.ctx = slow
 	}
 	if c.route.Status != 0 {
 		c.status = c.route.Status
@@ -130,13 +135,21 @@ func (c *apiCall) permit() error {
 		return err
 	}
 	object := core.Object{Kind: r.On, Tenant: c.tenant, Name: c.path(r.Name)}
+	if r.Object != nil {
+		var ok bool
+		if object.Server, object.Name, ok = r.Object(object.Name); !ok {
+			object.Name = c.path(r.Name) // names nothing: the handler says so to those who may read
+		}
+	}
 	err := c.may(r.Do, object)
 	if err == nil {
 		return nil
 	}
 	// Something that the caller may not see looks like something that is not there, where
 	// it may see others of that kind.
-	if object.Name != "" && !c.reads(r.On, object.Name) && c.reads(r.On, "") {
+	named := object
+	named.Server, named.Name = "", ""
+	if r.Name != "" && c.may(core.ActionRead, object) != nil && c.may(core.ActionRead, named) == nil {
 		return missing(r.On)
 	}
 	return err

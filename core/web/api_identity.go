@@ -3,6 +3,7 @@ package web
 import (
 	"crypto/sha256"
 	"crypto/subtle"
+	"slices"
 	"strings"
 	"time"
 
@@ -77,7 +78,8 @@ func (c *apiCall) setCookie(name string, value core.Secret, life time.Duration, 
 	} else {
 		b.WriteString("; Max-Age=" + decimal(int64(life/time.Second)))
 	}
-	c.set("Set-Cookie", b.String())
+	c.cookies = slices.DeleteFunc(c.cookies, func(one string) bool { return strings.HasPrefix(one, name+"=") })
+	c.cookies = append(c.cookies, b.String())
 }
 
 // identify fills in who calls: by the cookie of a login, or by a token, never by both. No
@@ -104,14 +106,14 @@ func (c *apiCall) identifyLogin(name string, cookie core.Secret) error {
 	if c.api.o.Logins == nil {
 		return errUnknown
 	}
-	found, err := c.api.o.Logins.Find(c.ctx, cookie, c.from())
+	found, err := c.api.o.Logins.Find(c.ctx, cookie)
 	if err != nil {
 		if core.AsError(err).Code == core.CodeUnauthenticated {
 			c.setCookie(name, "", 0, true)
 		}
 		return err
 	}
-	c.login, c.who = found, found.Who
+	c.login, c.who, c.cookie = found, found.Who, cookie
 	c.who.Address = c.request.address
 	return nil
 }
@@ -134,7 +136,7 @@ func (c *apiCall) identifyToken(header string) error {
 	if c.api.o.Tokens == nil {
 		return errUnknown
 	}
-	who, err := c.api.o.Tokens.Identify(c.ctx, core.Secret(token), c.from())
+	who, err := c.api.o.Tokens.Identify(core.Secret(token), c.request.address)
 	if err != nil {
 		return err
 	}
@@ -171,7 +173,7 @@ func (c *apiCall) checkCSRF() error {
 	if c.request.origin == "" && !c.api.lax.origin {
 		return &core.Error{Code: codeOrigin, Message: "a change by login needs an Origin", Fix: "send Origin as browsers do, or use an API token"}
 	}
-	if c.api.lax.csrf || c.api.o.Logins.CheckCSRF(c.login, c.request.header.Get("X-CSRF-Token")) {
+	if c.api.lax.csrf || c.api.o.Logins.CheckCSRF(c.login.Login, core.Secret(c.request.header.Get("X-CSRF-Token"))) == nil {
 		return nil
 	}
 	return &core.Error{Code: codeCSRF, Message: "the X-CSRF-Token is missing or wrong", Fix: "send that of GET /api/v1/me"}

@@ -44,8 +44,10 @@ type noun[R any, P rowOf[R], F, V any] struct {
 	write func(ctx context.Context, c *apiCall, tx core.Tx, row P, form *F, fresh bool) (hidden []string, err error)
 	// deleted is told before a row goes; nil = nothing to do.
 	deleted func(ctx context.Context, c *apiCall, tx core.Tx, row P) error
-	show    func(P) V
-	name    func(P) string // that policies call it
+	// after is told when a change is done; nil = nothing to do.
+	after func(c *apiCall, row P)
+	show  func(P) V
+	name  func(P) string // that policies call it
 }
 
 func (n noun[R, P, F, V]) routes() []apiRoute {
@@ -189,13 +191,17 @@ func (n noun[R, P, F, V]) update(c *apiCall) error {
 	if err != nil {
 		return err
 	}
+	if n.after != nil {
+		n.after(c, row)
+	}
 	return c.replyRow(row, n.show(row))
 }
 
 func (n noun[R, P, F, V]) remove(c *apiCall) error {
-	return c.change(n.kind+".delete", n.kind, c.path(n.param), func(ctx context.Context, tx core.Tx, _ *core.AuditEntry) error {
-		row, err := n.fetch(ctx, c, tx)
-		if err != nil {
+	var row P
+	err := c.change(n.kind+".delete", n.kind, c.path(n.param), func(ctx context.Context, tx core.Tx, _ *core.AuditEntry) error {
+		var err error
+		if row, err = n.fetch(ctx, c, tx); err != nil {
 			return err
 		}
 		if n.deleted != nil {
@@ -205,6 +211,10 @@ func (n noun[R, P, F, V]) remove(c *apiCall) error {
 		}
 		return tx.Delete(ctx, row)
 	})
+	if err == nil && n.after != nil {
+		n.after(c, row)
+	}
+	return err
 }
 
 // shown shows a row as it is.

@@ -12,6 +12,9 @@ import (
 // apiRoutes is every route of the admin plane: one line a noun.
 func apiRoutes() []apiRoute {
 	return slices.Concat(
+		setupRoutes(),
+		loginRoutes(),
+		meRoutes(),
 		healthRoutes(),
 		reloadRoutes(),
 		tenantRoutes(),
@@ -19,12 +22,23 @@ func apiRoutes() []apiRoute {
 		roleRoutes(),
 		policyRoutes(),
 		groupRoutes(),
+		explainRoutes(),
+		tokenRoutes(),
 		providerRoutes(),
 		credentialRoutes(),
 		connectorRoutes(),
+		connectRoutes(),
 		limitRoutes(),
+		usageRoutes(),
 		settingRoutes(),
+		sessionRoutes(),
+		peopleRoutes(),
+		recordRoutes(),
+		auditRoutes(),
 		pluginRoutes(),
+		pinRoutes(),
+		kvRoutes(),
+		keyRoutes(),
 	)
 }
 
@@ -36,11 +50,14 @@ type apiRoute struct {
 	Noun    string // its group in the description; "" = the first segment
 
 	// Who may use it. Exactly one of On, Self and Public is set.
-	On     string      // kind of the object, one of core.ObjectKinds …
-	Do     core.Action // … and what is done to it
-	Name   string      // parameter that names the object; "" = the kind as a whole
-	Self   string      // why it needs no permission: whoever is known may
-	Public string      // why nobody need be known
+	On   string      // kind of the object, one of core.ObjectKinds …
+	Do   core.Action // … and what is done to it
+	Name string      // parameter that names the object; "" = the kind as a whole
+	// Object takes apart what that parameter holds; nil = it is the name. False is a name of
+	// nothing.
+	Object func(value string) (server, name string, ok bool)
+	Self   string // why it needs no permission: whoever is known may
+	Public string // why nobody need be known
 
 	// Whole says that it is about the installation and not about one tenant: only roles
 	// that hold everywhere count.
@@ -62,6 +79,7 @@ type apiRoute struct {
 	Answer  any  // a zero value of what it answers; nil = nothing
 	Type    string
 	Feed    bool // answers SSE
+	Slow    bool // may take minutes
 	Also    []int
 	Handle  func(*apiCall) error
 	names   []string
@@ -72,6 +90,7 @@ type apiRoute struct {
 type apiParam struct {
 	Name, About string
 	Enum        []string
+	Apart       bool // no field of the rows that are listed
 }
 
 const (

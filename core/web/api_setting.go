@@ -22,15 +22,17 @@ type settingState struct {
 	core.Stamp
 }
 
-// What the gateway keeps for itself among the settings has a dot in its name, which no
-// slug has: it is neither shown nor written here.
+// ownSetting tells whether the gateway keeps a setting for itself, which is neither shown
+// nor written here: the setup token, and what has a dot in its name, which no slug has.
+func ownSetting(name string) bool { return !slug(name) || name == "setup" }
+
 func settingRoutes() []apiRoute {
 	return noun[core.Setting, *core.Setting, settingForm, settingState]{
 		kind: "setting", path: "/settings", param: "name", one: "a setting", many: "settings that the admin plane keeps",
 		key: func(tenant, name string) *core.Setting { return &core.Setting{Tenant: tenant, Name: name} },
 		find: func(ctx context.Context, c *apiCall, from core.Reader, name string) (*core.Setting, error) {
 			s := &core.Setting{Tenant: c.tenant, Name: name}
-			if !slug(name) {
+			if ownSetting(name) {
 				return nil, missing("setting")
 			}
 			if err := from.Get(ctx, s); err != nil {
@@ -41,10 +43,14 @@ func settingRoutes() []apiRoute {
 			}
 			return s, nil
 		},
-		hides: func(s *core.Setting) bool { return !slug(s.Name) },
+		hides: func(s *core.Setting) bool { return ownSetting(s.Name) },
 		made: func(s *core.Setting, form *settingForm) error {
 			s.Name = form.Name
-			if problems := needSlug(nil, "/name", form.Name); problems != nil {
+			problems := needSlug(nil, "/name", form.Name)
+			if problems == nil && ownSetting(form.Name) {
+				problems = append(problems, wrong("/name", "the gateway keeps this setting for itself", "choose another name"))
+			}
+			if problems != nil {
 				return invalid(problems...)
 			}
 			return nil

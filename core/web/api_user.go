@@ -40,8 +40,13 @@ func userRoutes() []apiRoute {
 		key:     func(tenant, id string) *core.User { return &core.User{Tenant: tenant, ID: id} },
 		write:   writeUser,
 		deleted: forgetUser,
-		show:    shown[core.User],
-		name:    func(u *core.User) string { return u.ID },
+		after: func(c *apiCall, u *core.User) {
+			if c.ends {
+				c.endLogins(u.ID)
+			}
+		},
+		show: shown[core.User],
+		name: func(u *core.User) string { return u.ID },
 	}.routes()
 	return append(users, apiRoute{
 		Method: "POST", Pattern: "/users/{id}/password", Summary: "Give a user a temporary password, and end its logins",
@@ -95,6 +100,7 @@ func writeUser(ctx context.Context, c *apiCall, tx core.Tx, u *core.User, form *
 		}
 	}
 	if form.Disabled && !u.Disabled || form.Service && !u.Service {
+		c.ends = true
 		u.Valid = c.api.o.Now().UTC() // logins and tokens made before end
 	}
 	u.Name, u.Title, u.Email, u.Service, u.Disabled = form.Name, form.Title, form.Email, form.Service, form.Disabled
@@ -276,6 +282,7 @@ func forgetUser(ctx context.Context, c *apiCall, tx core.Tx, u *core.User) error
 			return err
 		}
 	}
+	c.ends = true
 	now := c.api.o.Now().UTC()
 	return tx.Put(ctx, &core.Revocation{
 		Tenant: u.Tenant, Of: "subject", ID: u.ID, At: now, Until: now.Add(longestSession), Reason: "the user was deleted", Revoker: c.who.Subject,
@@ -301,7 +308,7 @@ func resetPassword(c *apiCall) error {
 			return err
 		}
 		var err error
-		if password, err = c.api.o.Logins.ResetPassword(u); err != nil {
+		if password, err = c.api.o.Logins.Reset(ctx, u); err != nil {
 			return err
 		}
 		u.MustChange, u.Valid = true, c.api.o.Now().UTC()
@@ -314,5 +321,17 @@ func resetPassword(c *apiCall) error {
 	if err != nil {
 		return err
 	}
+	c.endLogins(u.ID)
 	return c.replyRow(u, passwordMade{password.Reveal()})
+}
+
+// endLogins ends the logins of a user at once. They are good no more already; this process
+// may have remembered them for a few seconds.
+func (c *apiCall) endLogins(user string) {
+	if c.api.o.Logins == nil {
+		return
+	}
+	if err := c.api.o.Logins.EndAll(c.ctx, c.who, c.tenant, user, c.from()); err != nil {
+		c.api.log.Warn("end the logins of a user", "request", c.request.id, "error", err)
+	}
 }
