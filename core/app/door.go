@@ -20,6 +20,7 @@ import (
 	"github.com/sallyport/sallyport/core/config"
 	"github.com/sallyport/sallyport/core/documents"
 	"github.com/sallyport/sallyport/core/egress"
+	"github.com/sallyport/sallyport/core/limits"
 	"github.com/sallyport/sallyport/core/vault"
 	"github.com/sallyport/sallyport/core/web"
 	"github.com/sallyport/sallyport/plugins/hostcall"
@@ -52,6 +53,7 @@ type door struct {
 	authz    *authz.Authz
 	feed     *audit.Feed
 	records  *audit.Recorder
+	bounds   *limits.Limits
 	callers  *accounts.Accounts // and the accounts that they connected
 	desk     *documents.Desk
 	identity *egress.Transport
@@ -131,13 +133,20 @@ func (h *gatehouse) openRecords() (err error) {
 	if err != nil {
 		return err
 	}
-	d.recorder = d.records
-	beat := &pulse{store: d.store, about: h.aboutReplica, sessions: func() []core.LiveSession { return h.sessions.Live(h.replica) }, log: h.log}
+	d.bounds = limits.New(limits.Options{
+		Store: d.store, Observer: h.telemetry, Log: h.log, Now: time.Now,
+		Default: core.Limit{ID: "settings", Per: "identity", Rate: float64(h.settings.Access.Rate), Burst: h.settings.Access.Burst, Note: "access.callsPerSecond of the settings"},
+	})
+	if !d.open {
+		d.limiter = d.bounds
+	}
+	d.recorder = counting{d.records, d.bounds}
+	beat := &pulse{store: d.store, about: h.aboutReplica, sessions: func() []core.LiveSession { return h.sessions.Live(h.replica) }, replicas: d.bounds.Replicas, log: h.log}
 	old := audit.NewRetention(d.store, audit.RetentionOptions{
 		Replica: h.replica, Calls: s.KeepCalls, Audit: s.Keep, Log: h.log, Now: time.Now,
 		Others: map[string]time.Duration{"login": 0, "revocation": 0, "kv": 0, "replica": 24 * time.Hour},
 	})
-	d.work = append(d.work, d.records.Run, beat.run, old.Run, func(ctx context.Context) {
+	d.work = append(d.work, d.records.Run, d.bounds.Run, beat.run, old.Run, func(ctx context.Context) {
 		key, err := d.vault.Derive(auditKey)
 		if err != nil { // the store was never reached, and nothing was written
 			<-ctx.Done()
@@ -146,6 +155,19 @@ func (h *gatehouse) openRecords() (err error) {
 		audit.NewAnchors(d.store, audit.AnchorOptions{Key: key, Replica: h.replica, File: s.Anchors, Observer: h.telemetry, Log: h.log, Now: time.Now}).Run(ctx)
 	})
 	return nil
+}
+
+// counting adds up what calls use beside keeping them.
+type counting struct {
+	core.Recorder
+
+	limits *limits.Limits
+}
+
+// Record keeps and counts a call.
+func (c counting) Record(ctx context.Context, record *core.CallRecord, arguments json.RawMessage, result *core.Result) error {
+	c.limits.Count(record)
+	return c.Recorder.Record(ctx, record, arguments, result)
 }
 
 // openVault reads the keys that seal secrets.
@@ -216,6 +238,9 @@ func (h *gatehouse) use(ctx context.Context, _, state *core.State) error {
 	d.vault.Use(state)
 	d.authn.Use(state)
 	d.callers.Use(state)
+	if err := d.bounds.Use(state); err != nil {
+		h.log.Error("a limit of the store cannot be used and is left out", "error", err)
+	}
 	d.records.Use(state)
 	h.sessions.Use(state)
 	h.settle(ctx, state)
@@ -307,6 +332,9 @@ func (h *gatehouse) begin(ctx context.Context) (setup core.Secret, err error) {
 			return "", err
 		}
 		return "", nil
+	}
+	if err := d.bounds.Restore(ctx); err != nil {
+		h.log.Warn("quotas begin anew: what was used today could not be read", "error", err)
 	}
 	setup, needed, err := d.logins.EnsureSetup(ctx)
 	if err != nil || !needed {
