@@ -37,7 +37,7 @@ var rooms = []room{
 	{"core/session", nil, "keeps sessions of any kind, so it knows none"},
 	{"core/mcp", nil, "the wire is neutral of transport and of what answers"},
 	{"core/gateway", nil, "finds, checks and calls through the contracts of core; kinds are handed in"},
-	{"core/web", []string{"core/mcp", "core/session", "core/cluster"}, "the edge carries the wire and its sessions"},
+	{"core/web", []string{"core/mcp", "core/session", "core/cluster", "core/documents"}, "the edge carries the wire and its sessions; the admin plane shows drafts, versions and diffs as their room says them"},
 	{"core/invokers", []string{"core/mcp", "core/egress", "core/expression"}, "invokers call upstreams: over HTTP, and MCP servers"},
 	{"core/transformers", []string{"core/expression"}, "a transformer sees a result and nothing else"},
 	{"core/expression", nil, "computes values from values, bounded, and touches nothing else"},
@@ -85,9 +85,10 @@ var props = []string{"plugins/guests"}
 
 // testsMay is what tests of a room import beyond what the room may.
 var testsMay = map[string][]string{
-	"core/documents":   {"core/config", "core/gateway"}, // drafts are read and built for real
-	"plugins/hostcall": {"core/egress"},                 // the guard against private addresses is worth a test through the real door
-	"plugins":          {"core/egress"},                 // a registry, likewise
+	"core/web":         {"core/authn", "core/authz", "store"}, // who may what is worth a test with real policies, logins and rows
+	"core/documents":   {"core/config", "core/gateway"},       // drafts are read and built for real
+	"plugins/hostcall": {"core/egress"},                       // the guard against private addresses is worth a test through the real door
+	"plugins":          {"core/egress"},                       // a registry, likewise
 }
 
 // library is one line of "one library, one room".
@@ -116,7 +117,7 @@ var libraries = []library{
 	{"golang.org/x/crypto", []string{"core/authn"}, nil, "passwords are hashed in one place"},
 	{"github.com/alecthomas/kong", []string{"core/app"}, nil, "commands stand in one room"},
 	{"github.com/fsnotify/fsnotify", []string{"core/config"}, nil, "documents are watched where they are read"},
-	{"go.yaml.in/yaml", []string{"core/config", "plugins/manifest", "plugins/selftest"}, []string{"core/fixture", "core/invokers", "core/transformers"}, "documents are read in one place, with positions, manifests and fixtures in others; a kind's tests may read its own example"},
+	{"go.yaml.in/yaml", []string{"core/config", "plugins/manifest", "plugins/selftest"}, []string{"core/fixture", "core/invokers", "core/transformers", "core/web"}, "documents are read in one place, with positions, manifests and fixtures in others; a kind's tests may read its own example, the edge's what openapi.yaml says"},
 	{"github.com/go-json-experiment/json", []string{"core/wire"}, nil, "strictness of JSON is decided once"},
 	{"github.com/expr-lang/expr", []string{"core/expression"}, nil, "expressions are bounded in time, memory and output in one place"},
 	{"github.com/itchyny/gojq", []string{"core/expression"}, nil, "expressions are bounded in time, memory and output in one place"},
