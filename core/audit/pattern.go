@@ -65,7 +65,7 @@ func (p *patterns) redact(s string) string {
 	s = p.opened.ReplaceAllString(s, "${1}"+redacted)
 	s = p.named.ReplaceAllStringFunc(s, func(found string) string {
 		at := p.named.FindStringSubmatchIndex(found)
-		if strings.HasPrefix(found[at[3]:], redacted) {
+		if strings.HasPrefix(found[at[3]:], redacted[:len(redacted)-1]) {
 			return found
 		}
 		return found[:at[3]] + redacted
