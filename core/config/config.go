@@ -17,9 +17,10 @@
 //	}
 //
 // A document is YAML 1.2 (core schema) or JSON, in UTF-8, one document a file. Merge
-// keys are refused; aliases are allowed and bounded. References (${env:NAME},
-// ${env:NAME:-default}, ${file:path}) stand only where a value may be secret or
-// differ between deployments.
+// keys are refused; aliases are allowed and bounded. References (${secret:NAME},
+// ${env:NAME}, ${env:NAME:-default}, ${file:path}) stand only where a value may be secret or
+// differ between deployments; documents that the store keeps (Options.Stored) name secrets
+// only.
 package config
 
 import (
@@ -46,6 +47,13 @@ type Options struct {
 	Catalogues   []core.Kind[core.Catalogue]
 	// Env finds an environment variable; nil is os.LookupEnv.
 	Env func(name string) (value string, set bool)
+	// Secret finds a secret of the tenant (core.Vault); nil = there are none. What its
+	// error says must hold nothing of the value.
+	Secret func(name string) (core.Secret, error)
+	// Stored says that the documents are kept by the store, where whoever may edit
+	// documents writes them: they name secrets of their tenant, and neither the environment
+	// nor files of the gateway.
+	Stored bool
 
 	parsed map[string]*node
 }
@@ -123,6 +131,9 @@ func readDocument(name string, b []byte, o *Options) (core.Config, []core.Proble
 	root, err := filepath.Abs(filepath.Dir(name))
 	if err != nil {
 		root = filepath.Dir(name)
+	}
+	if o.Stored {
+		root = "" // there is no directory that anything could be read under
 	}
 	s := &source{name: name, root: root, data: b}
 	found := &mistakes{file: name}

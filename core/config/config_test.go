@@ -3,6 +3,7 @@ package config
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"os"
 	"path/filepath"
 	"slices"
@@ -462,6 +463,146 @@ func BenchmarkRead(b *testing.B) {
 	for b.Loop() {
 		if _, problems := ReadText("x.yaml", document.Bytes(), options); len(problems) > 0 {
 			b.Fatal(Format(problems))
+		}
+	}
+}
+
+// The secrets of a tenant, with a canary that must be in no message.
+func secrets(name string) (core.Secret, error) {
+	switch name {
+	case "shop":
+		return "canary-of-store", nil
+	case "lines":
+		return "canary\nof store", nil
+	case "bytes":
+		return "canary\xff", nil
+	case "evil":
+		return "${env:TOKEN}${secret:shop}", nil
+	case "broken":
+		return "canary", errors.New("canary of an error")
+	}
+	return "", &core.Error{Code: core.CodeNotFound, Message: "there is no secret of that name", Fix: "set it"}
+}
+
+func TestSecretReferences(t *testing.T) {
+	workplace(t)
+	document := func(token string) []byte {
+		return []byte("connections:\n  - name: a\n    baseUrl: http://x\n    credential: {type: bearer, token: \"" + token + "\"}\n")
+	}
+	o := options
+	o.Secret = secrets
+	for _, row := range []struct{ token, want, stored string }{ // stored "" = the same
+		{"${secret:shop}", "canary-of-store", ""},
+		{"a-${secret:shop}-b", "a-canary-of-store-b", ""},
+		{"$${secret:shop}", "${secret:shop}", ""},
+		{"${secret:evil}", "${env:TOKEN}${secret:shop}", ""},
+		{"${secret:lines}", "canary\nof store", ""},
+		{"${env:TOKEN}", "canary-of-env", "!a document that the store keeps cannot read the environment of the gateway"},
+		{"${env:NONE:-x}", "x", "!a document that the store keeps cannot read the environment of the gateway"},
+		{"${file:token}", "canary-of-file", "!a document that the store keeps cannot read files of the gateway"},
+		{"${secret:none}", "!the secret \"none\" cannot be read: there is no secret of that name", ""},
+		{"${secret:broken}", "!the secret \"broken\" cannot be read", ""},
+		{"${secret:bytes}", "!the secret \"bytes\" is not UTF-8 text", ""},
+		{"${secret:}", "!what stands after ${secret: cannot be the name of a secret", ""},
+		{"${secret:1a}", "!what stands after ${secret: cannot be the name of a secret", ""},
+		{"${secret:a:-b}", "!what stands after ${secret: cannot be the name of a secret", ""},
+		{"${secret:a/b}", "!what stands after ${secret: cannot be the name of a secret", ""},
+		{"${secret:${secret:a}}", "!a reference inside a reference", ""},
+		{"${secret:a", "!a reference is not closed", ""},
+	} {
+		for _, stored := range []bool{false, true} {
+			o.Stored = stored
+			want := row.want
+			if stored && row.stored != "" {
+				want = row.stored
+			}
+			cfg, problems := ReadText("a.yaml", document(row.token), o)
+			all := Format(problems)
+			if message, bad := strings.CutPrefix(want, "!"); bad {
+				if len(problems) != 1 || problems[0].Message != message || problems[0].Line != 4 || problems[0].Column != 39 || strings.Contains(all, "canary") {
+					t.Errorf("%s (stored %v): %+v", row.token, stored, problems)
+				}
+				if stored && row.stored != "" && !strings.Contains(problems[0].Fix, "${secret:NAME}") {
+					t.Errorf("%s: %s does not say what to write", row.token, all)
+				}
+				continue
+			}
+			if len(problems) > 0 || cfg.Connections[0].Credential.Token.Reveal() != want {
+				t.Errorf("%s (stored %v): %v, %s", row.token, stored, cfg.Connections, all)
+			}
+		}
+	}
+	o.Secret, o.Stored = nil, false
+	_, problems := ReadText("a.yaml", document("${secret:shop}"), o)
+	if len(problems) != 1 || !strings.Contains(Format(problems), "${env:NAME}") {
+		t.Errorf("without a store: %s", Format(problems))
+	}
+	// Where no reference may stand, none of a secret may either, and the config of a kind
+	// takes them where its schema says so.
+	o.Secret = secrets
+	for text, want := range map[string]string{
+		"servers: [{name: a, description: '${secret:shop}'}]":                                                         "a reference cannot stand here",
+		"servers: [{name: a, tools: [{name: t, invoker: {kind: rest, config: {path: '${secret:shop}'}}}]}]":           "a reference cannot stand here",
+		"servers: [{name: a, tools: [{name: t, invoker: {kind: rest, config: {path: /x, host: '${secret:none}'}}}]}]": "there is no secret of that name",
+	} {
+		if _, problems := ReadText("a.yaml", []byte(text), o); len(problems) != 1 || !strings.Contains(Format(problems), want) {
+			t.Errorf("%s: %s", text, Format(problems))
+		}
+	}
+	cfg, problems := ReadText("a.yaml", []byte("servers: [{name: a, tools: [{name: t, invoker: {kind: rest, config: {path: /x, host: '${secret:shop}'}}}]}]"), o)
+	if len(problems) > 0 || !strings.Contains(string(cfg.Servers[0].Tools[0].Invoker.Config), "canary-of-store") {
+		t.Errorf("%s", Format(problems))
+	}
+}
+
+// A document that the store keeps names no file of the gateway. The test of the test
+// reads the same document from a file.
+func TestStoredDocumentsNameNoFiles(t *testing.T) {
+	workplace(t)
+	text := []byte(`plugins:
+  - {name: a, source: a.wasm}
+  - {name: b, source: /etc/b.wasm, manifest: b.yaml}
+  - {name: c, source: "oci://registry.example.com/acme/c:1"}
+servers:
+  - name: s
+    resources:
+      - {uri: "a:///1", name: r, file: token}
+      - {uri: "a:///2", name: q, text: "x"}
+    resourceTemplates:
+      - {uriTemplate: "b:///{id}", name: u, file: "books/{id}"}
+    prompts:
+      - name: p
+        messages:
+          - {role: user, image: {file: x.png}}
+          - {role: user, image: {base64: "AAAA", mimeType: image/png}}
+`)
+	if _, problems := ReadText("a.yaml", text, options); len(problems) > 0 {
+		t.Fatal(Format(problems))
+	}
+	o := options
+	o.Stored, o.Env, o.Secret = true, func(string) (string, bool) { t.Error("the environment was read"); return "", true }, secrets
+	cfg, problems := ReadText("a.yaml", text, o)
+	var paths []string
+	for _, p := range problems {
+		paths = append(paths, p.Path)
+		if p.Message != "a document that the store keeps cannot name a file of the gateway" || p.Fix == "" || p.Line == 0 {
+			t.Errorf("%+v", p)
+		}
+	}
+	want := []string{
+		"/plugins/0/source", "/plugins/1/source", "/plugins/1/manifest", "/servers/0/resources/0/file",
+		"/servers/0/resourceTemplates/0/file", "/servers/0/prompts/0/messages/0/image/file",
+	}
+	slices.Sort(paths)
+	if slices.Sort(want); !slices.Equal(paths, want) {
+		t.Errorf("problems at %v, want %v", paths, want)
+	}
+	if root := cfg.Sources[0].Root(); root != "" {
+		t.Errorf("files are read under %q", root)
+	}
+	for _, p := range []string{"${env:TOKEN}", "${file:/etc/passwd}"} {
+		if _, problems := ReadText("a.yaml", []byte("connections: [{name: a, baseUrl: '"+p+"'}]"), o); len(problems) != 1 {
+			t.Errorf("%s: %s", p, Format(problems))
 		}
 	}
 }

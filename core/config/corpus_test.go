@@ -50,6 +50,7 @@ var options = Options{
 	Requests:    []core.Kind[core.RequestTransformer]{{Name: "wasm", Summary: "Rewrites arguments.", Schema: plugged}},
 	Authorizers: []core.Kind[core.CallAuthorizer]{{Name: "wasm", Summary: "Asks a plugin.", Schema: plugged}},
 	Catalogues:  []core.Kind[core.Catalogue]{{Name: "wasm", Summary: "Lists tools.", Schema: plugged, Example: "plugin: weather"}},
+	Secret:      secrets,
 	Env: func(name string) (string, bool) {
 		value, set := map[string]string{
 			"TOKEN": "canary-of-env", "EMPTY": "", "BAD_ORIGIN": "canary/origin", "URL": "http://shop.example/v1", "REF": "${env:TOKEN}", "HOST": "shop.example",
@@ -84,8 +85,8 @@ var onlyReader = map[string]string{
 	"duration-long.yaml": "bounds of durations", "duration-zero.yaml": "bounds of durations", "tool-timeout.yaml": "bounds of durations",
 	"unset.yaml": "the environment", "no-file.yaml": "files", "directory.yaml": "files", "second-bad.yaml": "the environment",
 	"bad-value.yaml": "the environment", "bad-value-file.yaml": "files", "binary-file.yaml": "files", "large-file.yaml": "files",
-	"star-by-reference.yaml": "the environment",
-	"in-config.yaml":         "references in the config of a kind", "in-config-unset.yaml": "the environment", "in-config-deep.yaml": "references in the config of a kind",
+	"star-by-reference.yaml": "the environment", "secret-unknown.yaml": "secrets", "secret-unreadable.yaml": "secrets", "secret-in-config.yaml": "secrets",
+	"in-config.yaml": "references in the config of a kind", "in-config-unset.yaml": "the environment", "in-config-deep.yaml": "references in the config of a kind",
 	"in-transformer.yaml": "references in the config of a kind",
 	"plugin-refresh.yaml": "bounds of durations", "plugin-timeout.yaml": "bounds of durations", "plugin-cpu.yaml": "bounds of durations", "plugin-memory.yaml": "bounds of sizes",
 	"plugin-kv.yaml": "bounds of sizes", "plugin-secret-unset.yaml": "the environment", "catalogue-timeout.yaml": "bounds of durations", "authorizer-reference-unset.yaml": "the environment",

@@ -7,30 +7,35 @@ import (
 	"regexp"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/sallyport/sallyport/core"
 )
 
-// References: ${env:NAME}, ${env:NAME:-default} and ${file:path} stand for the value
-// of an environment variable or the content of a file, in the places where a shape
-// (or the schema of a kind) allows it. Everywhere else a text that holds one is
+// References: ${secret:NAME}, ${env:NAME}, ${env:NAME:-default} and ${file:path} stand for
+// a secret of the tenant, the value of an environment variable or the content of a file,
+// in the places where a shape (or the schema of a kind) allows it; documents that the
+// store keeps name secrets only. Everywhere else a text that holds one is
 // refused, because whoever wrote it expected it to work. $${ is ${ itself. A value
 // that was put in is never read again for references.
 
 // Patterns in the common subset of RE2 and ECMA 262, for the JSON Schema too.
 const (
 	// referencePattern matches a text that holds a reference.
-	referencePattern = `(^|[^$])\$\{(env|file):`
+	referencePattern = `(^|[^$])\$\{(env|file|secret):`
 	// referringPattern matches a whole text whose references are well-formed.
-	referringPattern = `^([^$]|\$\$+\{|\$+[^${]|\$\{(env:[A-Za-z_][A-Za-z0-9_]*(:-([^$}]|\$+[^${}])*\$*)?|file:(([^$}]|\$+[^${}])+\$*|\$+))\})*\$*$`
+	referringPattern = `^([^$]|\$\$+\{|\$+[^${]|\$\{(env:[A-Za-z_][A-Za-z0-9_]*(:-([^$}]|\$+[^${}])*\$*)?|file:(([^$}]|\$+[^${}])+\$*|\$+)|secret:[A-Za-z][A-Za-z0-9_.-]{0,63})\})*\$*$`
 )
 
 var (
 	holdsReference = regexp.MustCompile(referencePattern)
 	variable       = regexp.MustCompile(`^([A-Za-z_][A-Za-z0-9_]*)(:-(.*))?$`)
-	escaped        = strings.NewReplacer("$${env:", "${env:", "$${file:", "${file:")
+	secretName     = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9_.-]{0,63}$`)
+	escaped        = strings.NewReplacer("$${env:", "${env:", "$${file:", "${file:", "$${secret:", "${secret:")
 )
 
 const (
-	references   = "${env:NAME}, ${env:NAME:-default} or ${file:path}"
+	references   = "${secret:NAME}, ${env:NAME}, ${env:NAME:-default} or ${file:path}"
+	ofStored     = "${secret:NAME}, where NAME is a secret of the tenant (admin plane, credentials)"
 	literalGuide = "text that holds ${ itself is written $${"
 )
 
@@ -56,7 +61,7 @@ func (r *reader) words(n *node, s *shape) (value string, hidden, ok bool) {
 		out.WriteString(rest[:i])
 		inside, after, closed := strings.Cut(rest[i+2:], "}")
 		if !closed {
-			r.fault(n, "a reference is not closed", "write "+references+"; "+literalGuide)
+			r.fault(n, "a reference is not closed", "write "+r.references()+"; "+literalGuide)
 			return "", true, false
 		}
 		put, ok := r.resolve(n, inside)
@@ -75,6 +80,10 @@ func (r *reader) resolve(n *node, inside string) (string, bool) {
 	switch {
 	case strings.Contains(inside, "${"):
 		r.fault(n, "a reference inside a reference", "references do not nest")
+	case source == "secret":
+		return r.secret(n, rest)
+	case r.options.Stored && (source == "env" || source == "file"):
+		r.fault(n, "a document that the store keeps cannot read "+map[string]string{"env": "the environment", "file": "files"}[source]+" of the gateway", "set it as a secret and write "+ofStored)
 	case source == "env":
 		m := variable.FindStringSubmatch(rest)
 		if m == nil {
@@ -96,9 +105,56 @@ func (r *reader) resolve(n *node, inside string) (string, bool) {
 	case source == "file" && rest != "":
 		return r.content(n, rest)
 	default:
-		r.fault(n, "${ that begins no reference", "write "+references+"; "+literalGuide)
+		r.fault(n, "${ that begins no reference", "write "+r.references()+"; "+literalGuide)
 	}
 	return "", false
+}
+
+// references says what could be written.
+func (r *reader) references() string {
+	if r.options.Stored {
+		return ofStored
+	}
+	return references
+}
+
+// secret returns a secret of the tenant. What is wrong with it is said without its value.
+func (r *reader) secret(n *node, name string) (string, bool) {
+	switch {
+	case !secretName.MatchString(name):
+		r.fault(n, "what stands after ${secret: cannot be the name of a secret", "write ${secret:NAME}, the name being 1 to 64 letters, digits, _, - and ., beginning with a letter")
+		return "", false
+	case r.sample:
+		return "", true
+	case r.options.Secret == nil:
+		r.fault(n, "there are no secrets here: no store keeps any", "serve with a store, or write ${env:NAME} or ${file:path}")
+		return "", false
+	}
+	value, err := r.options.Secret(name)
+	if err != nil {
+		e := core.AsError(err)
+		message := "the secret " + quote(name) + " cannot be read"
+		if e.Code != core.CodeInternal {
+			message += ": " + e.Message
+		}
+		r.fault(n, message, e.Fix)
+		return "", false
+	}
+	text := value.Reveal()
+	if !utf8.ValidString(text) {
+		r.fault(n, "the secret "+quote(name)+" is not UTF-8 text", "")
+		return "", false
+	}
+	return text, true
+}
+
+// ownFile refuses the name of a file in a document that the store keeps.
+func (r *reader) ownFile(n *node, s *shape) bool {
+	if s.file == "" || !r.options.Stored || strings.HasPrefix(n.text, "oci://") || strings.HasPrefix(n.text, "store:") {
+		return false
+	}
+	r.fault(n, "a document that the store keeps cannot name a file of the gateway", s.file)
+	return true
 }
 
 // content reads the file of a reference, without the line break at its end.

@@ -62,6 +62,7 @@ const referenceRules = `Secrets, and what differs between deployments, need not 
 
 | | |
 |---|---|
+| ` + "`${secret:NAME}`" + ` | a secret of the tenant, which the store keeps sealed (admin plane, credentials); a change of it is a change of the document |
 | ` + "`${env:NAME}`" + ` | the environment variable; a mistake when it is not set |
 | ` + "`${env:NAME:-default}`" + ` | the default, when the variable is not set or empty |
 | ` + "`${file:path}`" + ` | the content of a file, without the line break at its end; the path is taken from the directory of the document. At most 1 MiB. The file is watched like the document |
@@ -71,6 +72,9 @@ They stand only here, alone or within other text:
 
 %s
 - in the config of a kind, where [kinds.md](kinds.md) says so.
+
+Documents that the store keeps name secrets only: environment and files belong to whoever runs the gateway, and not to everybody who may edit a document. So ` + "`${env:…}`" + `, ` + "`${file:…}`" + `
+and the names of files (` + "`file`" + ` of resources and images, ` + "`source`" + ` and ` + "`manifest`" + ` of plugins) are mistakes in them.
 
 Everywhere else a reference is a mistake. What a reference brings in is not searched for references again, and is never shown in messages.
 `

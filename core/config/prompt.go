@@ -54,7 +54,7 @@ image: {file: cover.png}
 const base64Pattern = `^([A-Za-z0-9+/\s]*={0,2}\s*)$`
 
 var binary = describe[core.BinaryConfig]("binary", "Bytes, from a file or in place.", map[string]string{"data": "write base64", "path": "write file", "url": "write file; nothing is fetched while a document is read"},
-	may("file", line(), "A file under the directory of the document.").such("covers/1.png"),
+	may("file", line().named("write base64"), "A file under the directory of the document.").such("covers/1.png"),
 	may("base64", matching(base64Pattern, "base64"), "The bytes themselves."),
 	may("mimeType", line(), "Their type.").without("by the extension of the file").such("image/png"),
 ).one("file", "base64")

@@ -43,7 +43,7 @@ var resource = describe[core.ResourceConfig]("resource", "One resource: text, by
 		may("size", whole(0, 1<<53-1), "Its size in bytes, for clients that ask before they read.").without("not told"),
 		may("text", prose(), "The content, when it is text."),
 		may("base64", matching(base64Pattern, "base64"), "The content, when it is not text."),
-		may("file", line(), "A file under the directory of the document.").such("terms.md"),
+		may("file", line().named("write text or base64, or an invoker that reads it"), "A file under the directory of the document.").such("terms.md"),
 	})...,
 ).one("text", "base64", "file", "invoker").like(`
 uri: book:///terms
@@ -62,7 +62,7 @@ var template = describe[core.ResourceConfig]("resourceTemplate", "Resources at U
 		must("uriTemplate", line(), "The template.").such("book:///{id}"),
 		must("name", line(), "A short name.").such("book"),
 	}, resourceFields(), []*field{
-		may("file", line(), "A file under the directory of the document, with `{variable}` places. It cannot leave the directory.").such("books/{id}.md"),
+		may("file", line().named("write an invoker that reads it"), "A file under the directory of the document, with `{variable}` places. It cannot leave the directory.").such("books/{id}.md"),
 		may("completions", mapping(`^[A-Za-z0-9_.%]+$`, "a variable of the template", many(line())), "What completion offers for each variable.").such("{id: [\"1\", \"2\"]}"),
 	})...,
 ).one("file", "invoker").like(`

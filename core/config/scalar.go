@@ -77,7 +77,7 @@ func shortDuration(d time.Duration) string {
 
 func (r *reader) readText(n *node, s *shape, into reflect.Value) {
 	value, hidden, ok := r.words(n, s)
-	if !ok {
+	if !ok || r.ownFile(n, s) {
 		return
 	}
 	shown := quote(unseen.Replace(value))

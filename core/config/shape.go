@@ -20,8 +20,9 @@ type shape struct {
 	duration bool // text: a Go duration; min and max are nanoseconds
 	size     bool // a number of bytes, or text such as 4MiB
 
-	reference bool // may hold ${env:NAME} and ${file:path}
-	secret    bool // is not shown in messages
+	reference bool   // may hold ${secret:NAME}, ${env:NAME} and ${file:path}
+	secret    bool   // is not shown in messages
+	file      string // names a file: what a document says instead that the store keeps
 
 	words    []string       // text: the only values
 	pattern  *regexp.Regexp // text; anchored, in the common subset of RE2 and ECMA 262
@@ -153,8 +154,10 @@ func line() *shape {
 	return matching(`^[^\r\n]+$`, "one line of text")
 }
 
-func (s *shape) refers() *shape { c := *s; c.reference = true; return &c }
-func (s *shape) hide() *shape   { c := *s; c.reference, c.secret = true, true; return &c }
+func (s *shape) refers() *shape              { c := *s; c.reference = true; return &c }
+func (s *shape) named(instead string) *shape { c := *s; c.file = instead; return &c }
+
+func (s *shape) hide() *shape { c := *s; c.reference, c.secret = true, true; return &c }
 
 func whole(least, most float64) *shape {
 	return &shape{is: number, integer: true, min: &least, max: &most}
