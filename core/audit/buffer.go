@@ -52,7 +52,8 @@ func (b *buffer) put(s *slot, keep bool) (n int, ok bool) {
 		b.head++
 		b.lost++
 	}
-	if b.head > 0 && len(b.slots) == cap(b.slots) {
+	// At most twice as much memory as slots: so each is moved once at most, on average.
+	if len(b.slots) == cap(b.slots) && b.head > len(b.slots)/2 {
 		n := copy(b.slots, b.slots[b.head:])
 		clear(b.slots[n:])
 		b.slots, b.head = b.slots[:n], 0

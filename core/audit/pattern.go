@@ -2,29 +2,42 @@ package audit
 
 import (
 	"regexp"
+	"slices"
 	"strings"
 )
 
 // patterns find secrets in texts.
 type patterns struct {
-	whole  []*regexp.Regexp // replaced whole
-	named  *regexp.Regexp   // name = value: the value is replaced
-	opened *regexp.Regexp   // name = { or [: everything after is
+	names  []string       // folded: without one of them in it, a text has no named secret
+	named  *regexp.Regexp // name = value: the value is replaced
+	opened *regexp.Regexp // name = { or [: everything after is
 	card   *regexp.Regexp
+	shapes []shape
 }
 
-// Values that are secrets wherever they stand. Each matches also where its end was cut.
-var secretShapes = []*regexp.Regexp{
-	regexp.MustCompile(`(?s)-----BEGIN [A-Z0-9 ]{1,64}-----.*?(?:-----END [A-Z0-9 ]{1,64}-----|$)`), // PEM (RFC 7468)
-	regexp.MustCompile(`(?i)\b(?:set-)?cookie2?\s*:[^\r\n]*`),
-	regexp.MustCompile(`(?i)\b(?:proxy-)?authorization\\*["']?\s*[:=]\s*\\*["']?[^\r\n"'\\]*`),           // RFC 9110 section 11.6.2
-	regexp.MustCompile(`(?i)\b(?:bearer|dpop)\s+[A-Za-z0-9._~+/=-]{8,}`),                                 // RFC 6750, RFC 9449
-	regexp.MustCompile(`(?i)\bbasic\s+(?:[A-Za-z0-9+/]{6,}={1,2}|[A-Za-z0-9+/]{16,})`),                   // RFC 7617
-	regexp.MustCompile(`\beyJ[A-Za-z0-9_-]{10,}(?:\.[A-Za-z0-9_-]*){0,4}`),                               // JWS and JWE (RFC 7519)
-	regexp.MustCompile(`\bspt_[A-Za-z0-9_]{4,}`),                                                         // API tokens of ours
-	regexp.MustCompile(`\b(?:gh[pousr]_|github_pat_|glpat-|xox[abeprs]-|sk-|sk_|rk_)[A-Za-z0-9_-]{16,}`), // of others, by their prefixes
-	regexp.MustCompile(`\b(?:AKIA|ASIA)[A-Z0-9]{16}\b`),
-	regexp.MustCompile(`\bAIza[A-Za-z0-9_-]{30,}`),
+// shape is how a value looks that is a secret wherever it stands. The pattern matches also
+// where its end was cut. It is tried only where one of the hints, in lower case, is found:
+// that is a hundred times faster.
+type shape struct {
+	hints   []string
+	pattern *regexp.Regexp
+}
+
+var secretShapes = []shape{
+	{[]string{"-----begin"}, regexp.MustCompile(`(?s)-----BEGIN [A-Z0-9 ]{1,64}-----.*?(?:-----END [A-Z0-9 ]{1,64}-----|$)`)},                            // PEM (RFC 7468)
+	{[]string{"cookie"}, regexp.MustCompile(`(?i)\b(?:set-)?cookie2?\s*:[^\r\n]*`)},                                                                      // RFC 6265
+	{[]string{"authorization"}, regexp.MustCompile(`(?i)\b(?:proxy-)?authorization\\*["']?\s*[:=]\s*\\*["']?[^\r\n"'\\]*`)},                              // RFC 9110 section 11.6.2
+	{[]string{"bearer", "dpop"}, regexp.MustCompile(`(?i)\b(?:bearer|dpop)\s+[A-Za-z0-9._~+/=-]{8,}`)},                                                   // RFC 6750, RFC 9449
+	{[]string{"basic"}, regexp.MustCompile(`(?i)\bbasic\s+(?:[A-Za-z0-9+/]{6,}={1,2}|[A-Za-z0-9+/]{16,})`)},                                              // RFC 7617
+	{[]string{"eyj"}, regexp.MustCompile(`\beyJ[A-Za-z0-9_-]{10,}(?:\.[A-Za-z0-9_-]*){0,4}`)},                                                            // JWS and JWE (RFC 7519)
+	{[]string{"spt_"}, regexp.MustCompile(`\bspt_[A-Za-z0-9_]{4,}`)},                                                                                     // API tokens of ours
+	{[]string{"gh", "glpat-", "xox", "sk", "rk_"}, regexp.MustCompile(`\b(?:gh[pousr]_|github_pat_|glpat-|xox[abeprs]-|sk-|sk_|rk_)[A-Za-z0-9_-]{16,}`)}, // of others, by how they begin
+	{[]string{"akia", "asia"}, regexp.MustCompile(`\b(?:AKIA|ASIA)[A-Z0-9]{16}\b`)},
+	{[]string{"aiza"}, regexp.MustCompile(`\bAIza[A-Za-z0-9_-]{30,}`)},
+}
+
+func containsAny(s string, words []string) bool {
+	return slices.ContainsFunc(words, func(word string) bool { return strings.Contains(s, word) })
 }
 
 // user:password in the authority of a URI (RFC 3986 section 3.2.1).
@@ -34,7 +47,9 @@ var mailShape = regexp.MustCompile(`[A-Za-z0-9._%+-]{1,64}@[A-Za-z0-9-]+(?:\.[A-
 
 func newPatterns(names []string, emails bool) *patterns {
 	parts := make([]string, 0, len(names))
+	var folded []string
 	for _, name := range names {
+		folded = append(folded, fold(name))
 		words := strings.FieldsFunc(name, func(c rune) bool { return c == '_' || c == '-' || c == ' ' || c == '.' })
 		for i := range words {
 			words[i] = regexp.QuoteMeta(words[i])
@@ -45,37 +60,62 @@ func newPatterns(names []string, emails bool) *patterns {
 	// perhaps quoted likewise.
 	name := `(?is)([A-Za-z0-9_.\-]*(?:` + strings.Join(parts, "|") + `)[A-Za-z0-9_.\-]*(?:\\*["'])?\s*(?:[:=]|=>)\s*)`
 	p := &patterns{
+		names:  folded,
 		named:  regexp.MustCompile(name + `(?:\\*"[^"\\]*|\\*'[^'\\]*|[^\s"',;&}\]]+)`),
 		opened: regexp.MustCompile(name + `[\[{].*`),
 		card:   regexp.MustCompile(`\b[2-6][0-9](?:[ -]?[0-9]){11,17}\b`),
-		whole:  secretShapes,
+		shapes: secretShapes,
 	}
 	if emails {
-		p.whole = append(p.whole[:len(p.whole):len(p.whole)], mailShape)
+		p.shapes = append(slices.Clone(p.shapes), shape{[]string{"@"}, mailShape})
 	}
 	return p
 }
 
 // redact returns a text without what looks like a secret.
 func (p *patterns) redact(s string) string {
-	for _, shape := range p.whole {
-		s = shape.ReplaceAllLiteralString(s, redacted)
-	}
-	s = userinfo.ReplaceAllString(s, "${1}"+redacted+"@")
-	s = p.opened.ReplaceAllString(s, "${1}"+redacted)
-	s = p.named.ReplaceAllStringFunc(s, func(found string) string {
-		at := p.named.FindStringSubmatchIndex(found)
-		if strings.HasPrefix(found[at[3]:], redacted[:len(redacted)-1]) {
-			return found
+	lower := strings.ToLower(s)
+	for i := range p.shapes {
+		if containsAny(lower, p.shapes[i].hints) {
+			s = p.shapes[i].pattern.ReplaceAllLiteralString(s, redacted)
 		}
-		return found[:at[3]] + redacted
-	})
+	}
+	if strings.Contains(s, "://") {
+		s = userinfo.ReplaceAllString(s, "${1}"+redacted+"@")
+	}
+	if strings.ContainsAny(s, ":=") && containsAny(fold(s), p.names) {
+		s = p.opened.ReplaceAllString(s, "${1}"+redacted)
+		s = p.named.ReplaceAllStringFunc(s, p.value)
+	}
+	if countDigits(s) < leastCard {
+		return s
+	}
 	return p.card.ReplaceAllStringFunc(s, func(found string) string {
 		if isCard(found) {
 			return redacted
 		}
 		return found
 	})
+}
+
+// value replaces the value of a name that was found with it.
+func (p *patterns) value(found string) string {
+	at := p.named.FindStringSubmatchIndex(found)
+	if strings.HasPrefix(found[at[3]:], redacted[:len(redacted)-1]) {
+		return found
+	}
+	return found[:at[3]] + redacted
+}
+
+const leastCard, mostCard = 13, 19 // digits
+
+func countDigits(s string) (n int) {
+	for i := range len(s) {
+		if s[i] >= '0' && s[i] <= '9' {
+			n++
+		}
+	}
+	return n
 }
 
 // isCard tells whether digits, perhaps in groups, are the number of a payment card: 13 to
@@ -99,7 +139,7 @@ func isCard(s string) bool {
 		sum += d
 		n++
 	}
-	return n >= 13 && n <= 19 && sum%10 == 0 && s[0] >= '2' && s[0] <= '6'
+	return n >= leastCard && n <= mostCard && sum%10 == 0 && s[0] >= '2' && s[0] <= '6'
 }
 
 // binaryText tells whether a text is binary content in base64, and returns what stands in
