@@ -10,7 +10,6 @@ import (
 
 func (s *Store) Backup(ctx context.Context, w io.Writer) error  { return invalid("not yet", "") }
 func (s *Store) Restore(ctx context.Context, r io.Reader) error { return invalid("not yet", "") }
-func (s *Store) Hints(ctx context.Context, f func())            { <-ctx.Done() }
 
 func (s *shelf[R, M]) dump(context.Context, bun.IDB, func(any) error) error { return nil }
 

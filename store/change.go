@@ -170,27 +170,28 @@ func (s *Store) write(ctx context.Context, doing string, f func(context.Context,
 		return s.away(doing, err)
 	}
 	defer done()
-	for try := 1; ; try++ {
-		err = s.attempt(work, f)
-		var own callerError
-		if errors.As(err, &own) {
-			if own.error != nil && !s.dialect.again(own.error) {
-				return own.error
-			}
-		}
-		if err == nil || try == tries || work.Err() != nil || !(s.dialect.again(err) || errors.Is(err, errForked)) {
+	for try := 1; try <= tries; try++ {
+		if err = s.attempt(work, f); err == nil || work.Err() != nil || !s.retry(err) {
 			break
 		}
 	}
-	if own := (callerError{}); errors.As(err, &own) {
+	if own := (callerError{}); errors.As(err, &own) && !s.dialect.lost(err) {
 		return own.error
 	}
 	return s.failed(work, doing, err)
 }
 
+// retry tells whether the same transaction may succeed the next time.
+func (s *Store) retry(err error) bool {
+	if commit := (commitError{}); errors.As(err, &commit) && s.dialect.lost(err) {
+		return false
+	}
+	return s.dialect.again(err) || errors.Is(err, errForked)
+}
+
 // failed is fault for the end of an operation: it also notices a database that is away.
 func (s *Store) failed(ctx context.Context, doing string, err error) error {
-	if err != nil && s.dialect.lost(err) && ctx.Err() == nil {
+	if err != nil && ctx.Err() == nil && s.dialect.lost(err) {
 		s.circuit.trip(err)
 	}
 	return s.fault(ctx, doing, err)
@@ -248,5 +249,14 @@ func (s *Store) attempt(ctx context.Context, f func(context.Context, *tx) ([]*co
 	if err = ctx.Err(); err != nil {
 		return err
 	}
-	return begun.Commit()
+	if err = begun.Commit(); err != nil {
+		return commitError{err}
+	}
+	return nil
 }
+
+// commitError is what a commit said. Where the connection was lost meanwhile nobody knows
+// whether it happened, so nothing is tried again.
+type commitError struct{ error }
+
+func (e commitError) Unwrap() error { return e.error }

@@ -56,6 +56,9 @@ func (s *Store) fault(ctx context.Context, doing string, err error) error {
 		return err
 	}
 	if errors.Is(context.Cause(ctx), errAway) || s.dialect.lost(err) {
+		if commit := (commitError{}); errors.As(err, &commit) {
+			doing += " (whether it happened is not known)"
+		}
 		return s.away(doing, err)
 	}
 	switch {

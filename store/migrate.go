@@ -135,7 +135,7 @@ func (s *Store) migrateOne(ctx context.Context, list []migration) (more bool, er
 			return usable(at, known)
 		}
 		m := list[at.Number]
-		if _, err := t.ExecContext(ctx, s.dialect.schema(m.up)); err != nil {
+		if err := s.run(ctx, t, m.up); err != nil {
 			return fmt.Errorf("migration %d (%s): %w", m.number, m.name, err)
 		}
 		row := &schemaVersion{Number: m.number, Name: m.name, CompatibleFrom: m.compatible, Applied: momentOf(s.options.Now()), Replica: s.options.Replica}
@@ -147,6 +147,20 @@ func (s *Store) migrateOne(ctx context.Context, list []migration) (more bool, er
 		return nil
 	})
 	return more, err
+}
+
+// run runs the statements of a migration, each of which ends with a semicolon at the end of
+// a line.
+func (s *Store) run(ctx context.Context, t bun.Tx, text string) error {
+	for statement := range strings.SplitSeq(s.dialect.schema(text), ";\n") {
+		if strings.TrimSpace(statement) == "" {
+			continue
+		}
+		if _, err := t.ExecContext(ctx, statement); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // migrateDown goes back to a number, newest first.
@@ -168,7 +182,7 @@ func (s *Store) migrateDown(ctx context.Context, list []migration, to int64) err
 				return errors.New("this program does not know the way back")
 			}
 			m := list[at.Number-1]
-			if _, err := t.ExecContext(ctx, s.dialect.schema(m.down)); err != nil {
+			if err := s.run(ctx, t, m.down); err != nil {
 				return fmt.Errorf("migration %d (%s) back: %w", m.number, m.name, err)
 			}
 			_, err = t.NewDelete().Model((*schemaVersion)(nil)).Where("number = ?", m.number).Exec(ctx)

@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"errors"
+	"os"
 	"path/filepath"
 	"testing"
 
@@ -10,7 +11,10 @@ import (
 )
 
 func TestSmoke(t *testing.T) {
-	for _, dsn := range []string{"memory:", "sqlite:" + filepath.Join(t.TempDir(), "a.db")} {
+	for _, dsn := range []string{"memory:", "sqlite:" + filepath.Join(t.TempDir(), "a.db"), os.Getenv("SALLYPORT_TEST_POSTGRES")} {
+		if dsn == "" {
+			continue
+		}
 		s, err := Open(t.Context(), dsn, Options{})
 		if err != nil {
 			t.Fatal(err)

@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"crypto/rand"
+	"database/sql"
 	"encoding/hex"
 	"fmt"
 	"io"
@@ -46,6 +47,7 @@ type Store struct {
 	gate     chan struct{} // holds one token: whoever has it may run a Change
 	chain    chain
 	circuit  *circuit
+	probe    *sql.DB // asks whether Postgres answers; nil = part of this process
 	identify *identifier
 
 	hold  io.Closer // what keeps other processes out; nil = nothing
@@ -116,6 +118,9 @@ func (s *Store) Close() error {
 		}
 		if err := s.writer.Close(); err != nil {
 			s.err = err
+		}
+		if s.probe != nil {
+			_ = s.probe.Close()
 		}
 		if s.hold != nil {
 			_ = s.hold.Close()
