@@ -19,6 +19,7 @@ type conformanceCommand struct {
 func (k *conformanceCommand) run(ctx context.Context, c console) int {
 	settings := config.Defaults()
 	settings.Listen, settings.Data, settings.Drain.Lag = k.Listen, "", 0
+	settings.Access.Callers, settings.Admin.Listen = "open", "off"
 	settings.Log.Format = "text"
 	settings.Log.Level = "warn"
 	house, err := newGatehouse(ctx, settings, c, fixtureKinds())

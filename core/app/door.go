@@ -3,6 +3,8 @@ package app
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -180,6 +182,14 @@ func (h *gatehouse) openVault(ctx context.Context) (*vault.Vault, error) {
 			return nil, &core.Error{Code: core.CodeInvalid, Message: "read the key of the store (store.keyFile)", Fix: "name a file with ID:KEY that the gateway may read", Err: err}
 		}
 		keys = core.Secret(strings.TrimSpace(string(text)))
+	}
+	if h.settings.Database() == "memory:" && keys == "" && len(s.KeyCommand) == 0 {
+		// A store that ends with the process needs a key that does.
+		var key [32]byte
+		if _, err := rand.Read(key[:]); err != nil {
+			return nil, err
+		}
+		keys = core.Secret("memory:" + base64.StdEncoding.EncodeToString(key[:]))
 	}
 	v, err := vault.Open(ctx, vault.Options{Dir: h.settings.Data, Keys: keys, Command: s.KeyCommand, Environment: h.console.environ(), Now: time.Now, Log: h.log})
 	if err != nil {

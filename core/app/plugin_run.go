@@ -33,6 +33,7 @@ func (k *pluginRunCommand) run(ctx context.Context, c console) int {
 	settings.Listen, settings.Data, settings.Drain.Lag = k.Listen, "", 0
 	settings.Log.Format, settings.Log.Level = "text", k.Log
 	settings.Plugins.Trust = "off"
+	settings.Access.Callers, settings.Admin.Listen = "open", "off"
 	if problems := settings.Set("egress.allow", strings.Join(k.Allow, ",")); len(k.Allow) > 0 && config.Refused(problems) {
 		report(c.err, problems)
 		return exitUsage

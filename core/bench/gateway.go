@@ -65,6 +65,7 @@ type gateway struct {
 	backend, slow string
 	profile       string // file for a CPU profile; "" = none
 	plugins       bool   // it loads plugins that nobody signed
+	guarded       bool   // it asks callers who they are
 	revision      int
 }
 
@@ -121,6 +122,11 @@ func (g *gateway) start(ctx context.Context) (*process, error) {
 	}
 	if g.plugins {
 		args = append(args, "--plugins-trust", "off")
+	}
+	if !g.guarded {
+		args = append(args, "--access-callers", "open", "--admin-listen", "off", "--audit-calls", "off")
+	} else {
+		args = append(args, "--access-calls-per-second", "0", "--admin-token", guardToken)
 	}
 	return spawn(ctx, "sallyport", true, binary, append(args,
 		"--config", g.path(), "--data", filepath.Join(g.dir, "data"), "--listen", "127.0.0.1:0",

@@ -41,6 +41,7 @@ type load struct {
 	duration     time.Duration
 	rate         float64 // requests a second over all clients; 0 = closed loop
 	session      bool
+	bearer       string
 
 	failed, mixed atomic.Int64
 	why           atomic.Pointer[string]
@@ -57,6 +58,7 @@ func runLoad(ctx context.Context, args []string, out io.Writer) error {
 	flags.DurationVar(&l.duration, "duration", time.Second, "how long")
 	flags.Float64Var(&l.rate, "rate", 0, "open loop: requests a second")
 	flags.BoolVar(&l.session, "session", false, "speak 2025-11-25 with a session")
+	flags.StringVar(&l.bearer, "bearer", "", "token that each request carries")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
@@ -75,6 +77,7 @@ type client struct {
 	want    []byte // must stand in each answer: no other client's answer has it
 	answer  answer
 	taken   []time.Duration
+	bearer  string
 }
 
 func (l *load) run(ctx context.Context) (loadReport, error) {
@@ -212,6 +215,7 @@ func (l *load) connect(ctx context.Context, i int) (*client, error) {
 	}
 	c := &client{conn: conn, reader: bufio.NewReaderSize(conn, 16<<10)}
 	_ = conn.SetDeadline(time.Now().Add(10 * time.Second))
+	c.bearer = l.bearer
 	id := "b" + strconv.Itoa(1000+i)
 	c.want = []byte(id)
 	session := ""
@@ -232,6 +236,7 @@ func (l *load) connect(ctx context.Context, i int) (*client, error) {
 	default:
 		return nil, fmt.Errorf("kind %q: plain, call, list or twins", l.kind)
 	}
+	c.request = carrying(c.request, l.bearer)
 	for range 3 { // warm
 		if _, err := conn.Write(c.request); err != nil {
 			return nil, err
@@ -254,7 +259,7 @@ func dial(ctx context.Context, target string) (net.Conn, error) {
 
 // open opens a session of 2025-11-25 and returns its id.
 func (c *client) open(host, server string) (string, error) {
-	if _, err := c.conn.Write(initialize(host, server)); err != nil {
+	if _, err := c.conn.Write(carrying(initialize(host, server), c.bearer)); err != nil {
 		return "", err
 	}
 	if err := readAnswer(c.reader, &c.answer); err != nil {
@@ -265,7 +270,7 @@ func (c *client) open(host, server string) (string, error) {
 		return "", fmt.Errorf("initialize opened no session: %d %.200s", c.answer.status, c.answer.body)
 	}
 	note := post(host, "/"+server+"/mcp", "notifications/initialized", "", session, `{"jsonrpc":"2.0","method":"notifications/initialized"}`)
-	if _, err := c.conn.Write(note); err != nil {
+	if _, err := c.conn.Write(carrying(note, c.bearer)); err != nil {
 		return "", err
 	}
 	if err := readAnswer(c.reader, &c.answer); err != nil {

@@ -82,7 +82,7 @@ func run(ctx context.Context, args []string) error {
 	flags.StringVar(&p.write, "write", "", "write the result to this Markdown `file`")
 	flags.StringVar(&p.gateway, "gateway", "", "measure this `binary` instead of building the tree")
 	flags.StringVar(&p.profile, "profile", "", "write a CPU profile of the gateway to this `file` (see make pgo)")
-	flags.StringVar(&p.only, "only", "", "comma-separated `parts`: calls, open, legacy, list, cancel, start, streams, plugins, reload")
+	flags.StringVar(&p.only, "only", "", "comma-separated `parts`: calls, open, legacy, list, cancel, start, streams, plugins, guard, reload")
 	flags.BoolVar(&p.strict, "strict", false, "exit with 1 when a bar is missed")
 	flags.DurationVar(&p.reloadTime, "reload", 0, "how long to reload, at 1,000 a minute (default 1m; 6s with -quick)")
 	if err := flags.Parse(args); err != nil {

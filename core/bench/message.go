@@ -31,6 +31,15 @@ func post(host, path, method, name, session, body string) []byte {
 	return b.Bytes()
 }
 
+// carrying adds a token to a request.
+func carrying(request []byte, bearer string) []byte {
+	if bearer == "" {
+		return request
+	}
+	line, rest, _ := bytes.Cut(request, []byte("\r\n"))
+	return fmt.Appendf(nil, "%s\r\nAuthorization: Bearer %s\r\n%s", line, bearer, rest)
+}
+
 // call is a tools/call of one string argument, id.
 func call(host, server, tool, id, session string) []byte {
 	meta := envelope + ","

@@ -206,6 +206,10 @@ func (p *plan) measure(ctx context.Context, out io.Writer, s *stage, r *report) 
 			r.plugins, err = p.measurePlugins(ctx, s)
 			return err
 		}},
+		{"guard", func() (err error) {
+			r.guard, err = p.measureGuard(ctx, s)
+			return err
+		}},
 		{"reload", func() error {
 			one, err := measureReload(ctx, s.gateway, p.reloadTime)
 			r.reload = &one

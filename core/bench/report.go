@@ -29,6 +29,7 @@ type report struct {
 	streams              []streamResult
 	reload               *reloadResult
 	plugins              *pluginResult
+	guard                *guardResult
 
 	bars []bar
 }
@@ -131,6 +132,9 @@ func (r *report) judge() {
 	if r.plugins != nil {
 		r.plugins.judge(add)
 	}
+	if r.guard != nil {
+		r.guard.judge(add)
+	}
 }
 
 func (r *report) missed() int {
@@ -170,6 +174,9 @@ func (r *report) tables() []table {
 	}
 	if r.plugins != nil {
 		all = append(all, r.plugins.tables()...)
+	}
+	if r.guard != nil {
+		all = append(all, r.guard.tables()...)
 	}
 	if other := r.others(); len(other.rows) > 0 {
 		all = append(all, other)

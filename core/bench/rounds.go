@@ -16,6 +16,7 @@ type candidate struct {
 	kind    string // of the load
 	tool    string // that call calls; "" = get_book
 	session bool
+	bearer  string // token that each request carries; "" = none
 }
 
 // sample is one candidate in one round.
@@ -72,6 +73,9 @@ func (c candidate) measure(ctx context.Context, clients int, each time.Duration,
 	}
 	if c.session {
 		args = append(args, "-session")
+	}
+	if c.bearer != "" {
+		args = append(args, "-bearer", c.bearer)
 	}
 	var s sample
 	before := c.process.cpu()

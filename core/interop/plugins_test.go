@@ -82,6 +82,7 @@ func TestPluginReloads(t *testing.T) {
 		return []string{
 			"serve", "--config", filepath.Join(folder, "gateway.yaml"), "--listen", address, "--plugins-trust", "off",
 			"--admin-listen", admin, "--admin-token", pluginToken, "--log-level", "error",
+			"--access-callers", "open", "--data", filepath.Join(folder, "data"),
 		}
 	}}
 	t.Cleanup(func() {
