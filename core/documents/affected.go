@@ -10,31 +10,32 @@ import (
 // Affected says who notices a change: the servers whose documents, connections or plugins
 // it touches. What anybody sees depends on policies beside that.
 type Affected struct {
-	Servers     []AffectedServer
-	Connections Names
-	Plugins     Names
+	Servers     []AffectedServer `json:"servers"`
+	Connections Names            `json:"connections"`
+	Plugins     Names            `json:"plugins"`
 }
 
 // AffectedServer is one server that is not the same as before.
 type AffectedServer struct {
-	Name      string
-	Document  string // that it stands in, or stood in when it is removed
-	Op        Op     // Add, Remove, Replace
-	Prefix    string // where clients find it
-	Was       string // its prefix before, when clients must look elsewhere now; else the same
-	Tools     Names
-	Prompts   Names
-	Resources Names // by URI or template
+	Name      string `json:"name"`
+	Document  string `json:"document"` // that it stands in, or stood in when it is removed
+	Op        Op     `json:"op"`       // Add, Remove, Replace
+	Prefix    string `json:"prefix"`   // where clients find it
+	Was       string `json:"was"`      // its prefix before, when clients must look elsewhere now; else the same
+	Tools     Names  `json:"tools"`
+	Prompts   Names  `json:"prompts"`
+	Resources Names  `json:"resources"` // by URI or template
 	// Lists tells whether clients see a change in tools/list; a server whose tools are known
 	// only when it runs counts when what asks for them changes.
-	Lists bool
+	Lists bool `json:"listsChange"`
 }
 
 // Names are the names of parts, sorted.
 type Names struct {
-	Added, Removed []string
-	Shown          []string // clients are told something else about them
-	Runs           []string // clients see no difference, and what runs does differ
+	Added   []string `json:"added"`
+	Removed []string `json:"removed"`
+	Shown   []string `json:"shown"` // clients are told something else about them
+	Runs    []string `json:"runs"`  // clients see no difference, and what runs does differ
 }
 
 func (n *Names) empty() bool {

@@ -23,7 +23,7 @@ func texts() *rapid.Generator[map[string][]byte] {
 	return rapid.Custom(func(t *rapid.T) map[string][]byte {
 		all := map[string][]byte{}
 		for i := range rapid.IntRange(0, 5).Draw(t, "documents") {
-			name := fmt.Sprintf("%s-%d", rapid.StringMatching(`[a-z0-9]{1,8}`).Draw(t, "name"), i)
+			name := fmt.Sprintf("%s-%d", rapid.StringMatching(`[a-z][a-z0-9]{0,7}`).Draw(t, "name"), i)
 			said := rapid.SampledFrom([]string{"hello", `"costs $5 {each}"`, "'日本語 — ünïcode'", "|\n          two\n          lines", ">-\n          folded  \n          text", "&x said", "\"\\u00e9\\n\""}).Draw(t, "said")
 			text := strings.Replace(shop(said), "name: shop", "name: "+name, 1)
 			text = strings.Replace(text, "{kind: say, config: {text: "+said+"}}", "\n          kind: say\n          config:\n            text: plain\n        description: "+said, 1)

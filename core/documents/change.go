@@ -22,11 +22,12 @@ type Change struct {
 	// Path is a JSON Pointer in which the items of lists of servers, tools, connections,
 	// plugins, prompts and arguments stand under their names, and resources under their
 	// URIs: /servers/shop/tools/get_book/timeout.
-	Path string
-	Op   Op
+	Path string `json:"path"`
+	Op   Op     `json:"op"`
 	// Before and After are JSON, cut at 2 KiB (then they end with …); secrets are "***". Of
 	// a move they are the places in the list, from 0, or the keys in their order.
-	Before, After string
+	Before string `json:"before,omitempty"`
+	After  string `json:"after,omitempty"`
 }
 
 // maxChanges bounds how many differences are listed.

@@ -7,28 +7,29 @@ import (
 
 // Side is one of the two texts of a Diff.
 type Side struct {
-	Ref    string // as Ref.String writes it
-	Number int64  // of a version; 0 = a draft, or nothing
-	There  bool   // false: at that point there is no document
-	Size   int
-	Sum    string // SHA-256 of the text, hexadecimal
+	Ref    string `json:"ref"`           // as Ref.String writes it
+	Number int64  `json:"number"`        // of a version; 0 = a draft, or nothing
+	There  bool   `json:"there"`         // false: at that point there is no document
+	Size   int    `json:"size"`          // bytes
+	Sum    string `json:"sum,omitempty"` // SHA-256 of the text, hexadecimal
 }
 
 // Diff is how two texts of a document differ.
 type Diff struct {
-	Name     string
-	From, To Side
+	Name string `json:"name"`
+	From Side   `json:"from"`
+	To   Side   `json:"to"`
 	// Changes is what differs in what they mean; nil where one of them is not YAML (see
 	// Unread). Left is how many more there are.
-	Changes []Change
-	Left    int
-	Unread  string // from or to: which of them is not YAML
+	Changes []Change `json:"changes"`
+	Left    int      `json:"left,omitempty"`
+	Unread  string   `json:"unread,omitempty"` // from or to: which of them is not YAML
 	// Text is the difference as `diff -u` writes it; Cut tells that it goes on.
-	Text string
-	Cut  bool
+	Text string `json:"text"`
+	Cut  bool   `json:"cut,omitempty"`
 	// Affected compares the tenant with the one text and with the other, everything else
 	// as it is served now.
-	Affected Affected
+	Affected Affected `json:"affected"`
 }
 
 // Diff compares two texts of a document.

@@ -56,10 +56,10 @@ const (
 
 // Imported is one document of an import.
 type Imported struct {
-	Name  string
-	State State
-	Why   string // of a conflict: with what
-	Diff  *Diff  // to what is served; nil when that is the same
+	Name  string `json:"name"`
+	State State  `json:"state"`
+	Why   string `json:"why,omitempty"`  // of a conflict: with what
+	Diff  *Diff  `json:"diff,omitempty"` // to what is served; nil when that is the same
 }
 
 // ImportResult tells what an import did, or would do.

@@ -22,29 +22,28 @@ const (
 
 // Entry is a document in a list.
 type Entry struct {
-	Name    string
-	Origin  Origin
-	Path    string // of a file
-	Number  int64  // of the version that is served; 0 = none is yet, or it comes from a file
-	Gone    bool   // deleted
-	Size    int    // bytes of what is served
-	Sum     string // SHA-256 of what is served, hexadecimal
-	Version int64  // of the row: its ETag
-	Updated time.Time
-	By      string // subject of who published it last
-	Draft   *DraftState
+	Name    string      `json:"name"`
+	Origin  Origin      `json:"origin"`
+	Path    string      `json:"path,omitempty"`    // of a file
+	Number  int64       `json:"number"`            // of the version that is served; 0 = none is yet, or it comes from a file
+	Gone    bool        `json:"gone"`              // deleted
+	Size    int         `json:"size"`              // bytes of what is served
+	Sum     string      `json:"sum,omitempty"`     // SHA-256 of what is served, hexadecimal
+	Updated *time.Time  `json:"updated,omitempty"` // nil = nothing was published yet, or it comes from a file
+	By      string      `json:"by,omitempty"`      // subject of who published it last
+	Draft   *DraftState `json:"draft,omitempty"`
 }
 
 // DraftState says of a draft what a list shows.
 type DraftState struct {
-	Version int64 // its ETag
-	Base    int64
-	Stale   bool // what is served is newer than its base: publishing it is refused
-	Delete  bool
-	Same    bool // its text is what is served
-	Size    int
-	Updated time.Time
-	By      string
+	Version int64     `json:"version"` // its ETag
+	Base    int64     `json:"base"`    // number of the version that it goes on from
+	Stale   bool      `json:"stale"`   // what is served is newer than its base: publishing it is refused
+	Delete  bool      `json:"delete"`
+	Same    bool      `json:"same"` // its text is what is served
+	Size    int       `json:"size"`
+	Updated time.Time `json:"updated"`
+	By      string    `json:"by,omitempty"`
 }
 
 // List lists the documents of a tenant by their names: those of the store, those that are
@@ -86,7 +85,11 @@ func (d *Desk) List(ctx context.Context, tenant string, gone bool) ([]Entry, err
 func stored(document *core.Document, draft *core.Draft) Entry {
 	e := Entry{
 		Name: document.Name, Origin: FromStore, Number: document.Number, Gone: document.Gone,
-		Version: document.Version, Updated: document.Updated, By: document.By,
+		By: document.By,
+	}
+	if document.Number > 0 {
+		at := document.Updated.UTC()
+		e.Updated = &at
 	}
 	if document.Number > 0 && !document.Gone {
 		e.Size, e.Sum = len(document.Text), sumOf(document.Text)

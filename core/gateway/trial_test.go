@@ -12,7 +12,9 @@ import (
 )
 
 // parroting is an Egress whose upstream sends back what it was sent.
-type parroting struct{ answer func(*core.Request) (*core.Response, error) }
+type parroting struct {
+	answer func(*core.Request) (*core.Response, error)
+}
 
 func (o parroting) Open(*core.Connection) (core.Upstream, error) { return o, nil }
 func (parroting) Close() error                                   { return nil }

@@ -3,6 +3,7 @@ package web
 import (
 	"context"
 	"crypto/sha256"
+	"encoding/json"
 	"io"
 	"log/slog"
 	"strconv"
@@ -11,6 +12,7 @@ import (
 	"time"
 
 	"github.com/sallyport/sallyport/core"
+	"github.com/sallyport/sallyport/core/documents"
 )
 
 // API is the admin plane: JSON over HTTP below /api/v1, described by openapi.yaml. It has
@@ -69,6 +71,15 @@ type APIOptions struct {
 	// Limits tells what is used up right now; nil = only what the store added up.
 	Limits func(tenant string) []LimitState
 
+	// Documents is where gateway documents are written and published.
+	Documents *documents.Desk
+	// DocumentSchema is the JSON Schema of documents, for editors.
+	DocumentSchema func() json.RawMessage
+	// Trials runs tools of drafts.
+	Trials Trials
+	// Served tells what is served in a tenant, sorted by name. Each is released by whoever
+	// asked.
+	Served func(tenant string) []core.Handler
 	// Plugins tells what is loaded for a tenant.
 	Plugins func(tenant string) []core.PluginStatus
 	// Reload reads documents, plugins and the tags of registries again.

@@ -18,7 +18,9 @@ import (
 // every key is known, every field without omitempty is there, every value has its type.
 // What is wrong is told with its path, all at once.
 func decodeBody(body []byte, into any) error {
-	value, err := wire.Decode(body)
+	limits := wire.Default
+	limits.String = max(limits.String, len(body)) // the route bounds the body, and a document is one string in it
+	value, err := wire.DecodeWithin(body, limits)
 	if err != nil {
 		e := &core.Error{Code: core.CodeInvalid, Message: "the body is not valid JSON", Fix: "send one JSON object"}
 		var syntax *wire.SyntaxError

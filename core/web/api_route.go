@@ -35,6 +35,8 @@ func apiRoutes() []apiRoute {
 		peopleRoutes(),
 		recordRoutes(),
 		auditRoutes(),
+		documentRoutes(),
+		servedRoutes(),
 		pluginRoutes(),
 		pinRoutes(),
 		kvRoutes(),
