@@ -147,7 +147,7 @@ func (a *Authn) Authenticate(ctx context.Context, request *core.AuthRequest) (co
 // whoIs says whose a credential is, at a tenant.
 func (a *Authn) whoIs(ctx context.Context, ix *index, credential, tenant, resource string) (core.Identity, error) {
 	now := a.now()
-	key := cacheKey{sha256.Sum256([]byte(credential)), tenant}
+	key := cacheKey{sumOf(credential), tenant}
 	if b := ix.cache.get(key); b != nil && b.fits(resource, now) {
 		a.use(b.used, now)
 		return b.who, nil
@@ -207,7 +207,7 @@ func (a *Authn) Identify(token core.Secret, address string) (core.Identity, erro
 		Code: core.CodeUnauthenticated, Message: "the credential is not valid", Fix: "send one API token as Authorization: Bearer",
 		Challenge: `Bearer error="invalid_token"`,
 	}
-	now, sum := a.now(), sha256.Sum256([]byte(token.Reveal()))
+	now, sum := a.now(), sumOf(token.Reveal())
 	if a.operated && subtle.ConstantTimeCompare(sum[:], a.operator[:]) == 1 {
 		who := operator(core.DefaultTenant)
 		who.Address = address

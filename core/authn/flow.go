@@ -324,8 +324,11 @@ func (l *Logins) admit(ctx context.Context, p *core.Provider, f *flow, says clai
 
 // Providers returns those that people of a tenant log in by, without their secrets.
 func (l *Logins) Providers(ctx context.Context, tenant string) ([]core.Provider, error) {
-	if tenant == "" {
+	switch tenant {
+	case "":
 		tenant = core.DefaultTenant
+	case core.EveryTenant:
+		return nil, nil // it is no tenant
 	}
 	var out []core.Provider
 	for after := ""; ; {

@@ -1,6 +1,7 @@
 package authn
 
 import (
+	"crypto/sha256"
 	"strings"
 
 	"github.com/sallyport/sallyport/core"
@@ -50,11 +51,35 @@ func parseBearer(value string) (string, presented) {
 	if body == "" {
 		return "", unfit
 	}
-	for i := range len(body) { // token68 of RFC 9110, section 11.2
-		c := body[i]
-		if !('a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || strings.IndexByte("-._~+/", c) >= 0) {
+	for i := range len(body) {
+		if !token68[body[i]] {
 			return "", unfit
 		}
 	}
 	return token, bearer
+}
+
+// token68 are the characters of a token but for its padding (RFC 9110, section 11.2).
+var token68 = func() (table [256]bool) {
+	for _, c := range []byte(digits + "-._~+/") {
+		table[c] = true
+	}
+	return table
+}()
+
+// sumOf is the SHA-256 of a credential. It makes no copy of a usual one on the heap.
+func sumOf(credential string) [32]byte {
+	var room [160]byte // an API token is shorter
+	if len(credential) <= len(room) {
+		return sha256.Sum256(room[:copy(room[:], credential)])
+	}
+	return sumOfLong(credential)
+}
+
+func sumOfLong(credential string) [32]byte {
+	var room [2048]byte
+	if len(credential) <= len(room) {
+		return sha256.Sum256(room[:copy(room[:], credential)])
+	}
+	return sha256.Sum256([]byte(credential))
 }

@@ -218,7 +218,7 @@ func ok(e *core.AuditEntry, u *core.User, login string) *core.AuditEntry {
 
 // userNamed returns the user of a name; nil when there is none.
 func (l *Logins) userNamed(ctx context.Context, tenant, name string) (*core.User, error) {
-	if name == "" {
+	if name == "" || tenant == core.EveryTenant {
 		return nil, nil
 	}
 	return l.oneUser(ctx, tenant, map[string]string{"name": name})

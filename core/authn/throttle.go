@@ -25,8 +25,14 @@ type throttle struct {
 	tried map[tried]*tries
 }
 
-// tried is what tries are counted for; account or address may be empty.
-type tried struct{ tenant, account, address string }
+// tried is what tries are counted for.
+type tried struct {
+	scope                    int // index of tryLimits
+	tenant, account, address string
+}
+
+// tryLimits are those of an account at an address, of an account, and of an address.
+var tryLimits = [...]int{pairTries, accountTries, addressTries}
 
 type tries struct {
 	limit   int
@@ -49,8 +55,7 @@ type attempt struct {
 // first tells that this is the first one turned away.
 func (t *throttle) begin(tenant, account, address string, now time.Time) (a *attempt, wait time.Duration, first bool) {
 	address = network(address)
-	a = &attempt{t: t, keys: []tried{{tenant, account, address}, {tenant, account, ""}, {"", "", address}}}
-	limits := []int{pairTries, accountTries, addressTries}
+	a = &attempt{t: t, keys: []tried{{0, tenant, account, address}, {1, tenant, account, ""}, {2, "", "", address}}}
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for _, key := range a.keys {
@@ -63,21 +68,21 @@ func (t *throttle) begin(tenant, account, address string, now time.Time) (a *att
 	if wait > 0 {
 		return nil, wait, first
 	}
-	for i, key := range a.keys {
-		t.of(key, limits[i], now).add(now)
+	for _, key := range a.keys {
+		t.of(key, now).add(now)
 	}
 	return a, 0, false
 }
 
 // of returns the tries of a key.
-func (t *throttle) of(key tried, limit int, now time.Time) *tries {
+func (t *throttle) of(key tried, now time.Time) *tries {
 	if one := t.tried[key]; one != nil {
 		return one
 	}
 	if len(t.tried) >= maxTried {
 		t.sweep(now)
 	}
-	one := &tries{limit: limit}
+	one := &tries{limit: tryLimits[key.scope]}
 	t.tried[key] = one
 	return one
 }
