@@ -43,7 +43,7 @@ func auditRoutes() []apiRoute {
 		},
 		{
 			Method: "GET", Pattern: "/audit/export", Summary: "Write out the audit trail, in a form that can be verified by itself", On: "audit", Do: core.ActionExport,
-			Stored: true, Needs: trails, Slow: true, Type: exportTypes["jsonl"], Also: []int{413, 503},
+			Stored: true, Needs: trails, Slow: true, Type: "application/jsonl|text/csv", Also: []int{413, 503},
 			Query:  append(auditFilters(), sinceParam, untilParam, apiParam{Name: "format", About: "How: jsonl, one entry a line; or csv.", Enum: []string{"jsonl", "csv"}, Apart: true}),
 			Handle: exportAudit,
 		},
