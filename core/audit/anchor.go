@@ -65,17 +65,16 @@ func NewAnchors(store core.Store, o AnchorOptions) *Anchors {
 func (a *Anchors) Run(ctx context.Context) {
 	tick := time.NewTicker(a.o.Every)
 	defer tick.Stop()
-	for {
+	for ctx.Err() == nil {
 		select {
 		case <-tick.C:
 			a.pin(ctx)
 		case <-ctx.Done():
-			last, cancel := context.WithTimeout(context.WithoutCancel(ctx), endTime)
-			defer cancel()
-			a.pin(last)
-			return
 		}
 	}
+	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), endTime)
+	defer cancel()
+	a.pin(last)
 }
 
 func (a *Anchors) pin(ctx context.Context) {

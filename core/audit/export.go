@@ -14,6 +14,7 @@ import (
 	"maps"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/sallyport/sallyport/core"
@@ -191,9 +192,9 @@ func csvRow(fields []string) []byte {
 }
 
 // guard puts a ' before what a spreadsheet would run, and before a ', so that unguard
-// knows. A carriage return would not come back from CSV: it is written as a guarded text.
+// knows.
 func guard(s string) string {
-	if s != "" && bytes.IndexByte([]byte("=+-@\t\r\n'"), s[0]) >= 0 {
+	if s != "" && strings.IndexByte("=+-@\t\r\n'", s[0]) >= 0 {
 		return "'" + s
 	}
 	return s

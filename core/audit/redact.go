@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/sallyport/sallyport/core"
@@ -93,10 +94,8 @@ func (r *Redactor) denies(name string, value json.RawMessage) bool {
 			continue
 		}
 		if wire.IsNumber(value) {
-			for _, count := range counts {
-				if folded == count {
-					return false
-				}
+			if slices.Contains(counts, folded) {
+				return false
 			}
 		}
 		return !wire.IsNull(value)

@@ -100,12 +100,21 @@ func (v *verifier) entry(ctx context.Context, e *core.AuditEntry) error {
 	if !t.add(e) || e.Action != ActionCalls {
 		return nil
 	}
-	var b Batch
-	if json.Unmarshal(e.Details, &b) != nil || b.Count <= 0 {
+	b := batchOf(e)
+	if b == nil {
 		return nil // not one of ours; the entry itself is whole
 	}
 	v.report.Batches++
-	return v.calls.batch(ctx, e, &b)
+	return v.calls.batch(ctx, e, b)
+}
+
+// batchOf returns what an entry says of call records, or nil.
+func batchOf(e *core.AuditEntry) *Batch {
+	var b Batch
+	if json.Unmarshal(e.Details, &b) != nil || b.Count <= 0 {
+		return nil
+	}
+	return &b
 }
 
 func (v *verifier) newTrail(replica string) *trail {

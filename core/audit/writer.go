@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"log/slog"
+	"slices"
 	"time"
 
 	"github.com/sallyport/sallyport/core"
@@ -69,7 +70,7 @@ func (w *writer) end(ctx context.Context) {
 		case <-time.After(w.o.Every):
 		}
 	}
-	left := append(w.batch, w.queue...)
+	left := slices.Concat(w.batch, w.queue)
 	for i := range left {
 		left[i].told(context.Canceled)
 	}
