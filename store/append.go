@@ -112,11 +112,7 @@ func (s *shelf[R, M]) append(ctx context.Context, t *tx, rows []core.Row) error 
 
 // text is the primary key as one text.
 func (s *shelf[R, M]) text(db bun.IDB, m *M) string {
-	values := []any{}
-	for _, f := range s.meta(db).PKs {
-		values = append(values, f.Value(reflect.ValueOf(m).Elem()).Interface())
-	}
-	text, _ := json.Marshal(values)
+	text, _ := json.Marshal(s.values(s.meta(db).PKs, m)) // texts and numbers always encode
 	return string(text)
 }
 

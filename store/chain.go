@@ -31,7 +31,7 @@ func (s *Store) link(ctx context.Context, db bun.IDB, entries []*core.AuditEntry
 	for i, e := range entries {
 		before[i] = *e
 	}
-	settle = func(committed bool) {
+	end := func(committed bool) {
 		c.known = committed
 		if committed {
 			last := entries[len(entries)-1]
@@ -45,8 +45,7 @@ func (s *Store) link(ctx context.Context, db bun.IDB, entries []*core.AuditEntry
 	}
 	defer func() {
 		if err != nil {
-			settle(false)
-			settle = nil
+			end(false)
 		}
 	}()
 	if !c.known {
@@ -85,7 +84,7 @@ func (s *Store) link(ctx context.Context, db bun.IDB, entries []*core.AuditEntry
 			return nil, err
 		}
 	}
-	return settle, nil
+	return end, nil
 }
 
 // errForked: another entry stands where ours should. It is ours, of a commit that was

@@ -171,7 +171,7 @@ func (s *Store) write(ctx context.Context, doing string, f func(context.Context,
 	}
 	defer done()
 	for try := 1; try <= tries; try++ {
-		if err = s.attempt(work, f); err == nil || work.Err() != nil || !s.retry(err) {
+		if err = s.attempt(work, longest, f); err == nil || work.Err() != nil || !s.retry(err) {
 			break
 		}
 	}
@@ -197,8 +197,8 @@ func (s *Store) failed(ctx context.Context, doing string, err error) error {
 	return s.fault(ctx, doing, err)
 }
 
-// attempt is one try.
-func (s *Store) attempt(ctx context.Context, f func(context.Context, *tx) ([]*core.AuditEntry, error)) (err error) {
+// attempt is one try, which lasts at most so long.
+func (s *Store) attempt(ctx context.Context, most time.Duration, f func(context.Context, *tx) ([]*core.AuditEntry, error)) (err error) {
 	conn, err := s.writer.Conn(ctx)
 	if err != nil {
 		return err
@@ -212,20 +212,20 @@ func (s *Store) attempt(ctx context.Context, f func(context.Context, *tx) ([]*co
 	}()
 	// The end of ctx ends statements, not the transaction: of a commit that was cut off
 	// nobody would know whether it happened.
-	life, end := context.WithTimeout(context.WithoutCancel(ctx), longest)
+	life, end := context.WithTimeout(context.WithoutCancel(ctx), most)
 	defer end()
 	begun, err := conn.BeginTx(life, nil)
 	if err != nil {
 		return err
 	}
 	t := &tx{store: s, db: begun, now: s.options.Now().UTC().Truncate(time.Microsecond)}
-	settle := func(bool) {}
-	defer func() {
-		if err != nil {
+	settle, committed := func(bool) {}, false
+	defer func() { // also when f panics
+		if !committed {
 			_ = begun.Rollback()
 			t.rollBack()
 		}
-		settle(err == nil)
+		settle(committed)
 	}()
 	entries, err := f(ctx, t)
 	if err != nil {
@@ -252,6 +252,7 @@ func (s *Store) attempt(ctx context.Context, f func(context.Context, *tx) ([]*co
 	if err = begun.Commit(); err != nil {
 		return commitError{err}
 	}
+	committed = true
 	return nil
 }
 

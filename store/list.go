@@ -36,6 +36,9 @@ func (s *shelf[R, M]) list(ctx context.Context, db bun.IDB, into any, q core.Que
 	}
 	var ms []M
 	query := db.NewSelect().Model(&ms)
+	if s.heavy != "" {
+		query = query.ExcludeColumn(s.heavy)
+	}
 	if err := s.where(query, db, q); err != nil {
 		return "", err
 	}
@@ -143,12 +146,17 @@ func beyond(query *bun.SelectQuery, key []*schema.Field, values []any, newest bo
 
 // cursor names a row: its kind and its key.
 func (s *shelf[R, M]) cursor(key []*schema.Field, m *M) string {
-	values := []any{s.name}
-	for _, f := range key {
-		values = append(values, f.Value(reflect.ValueOf(m).Elem()).Interface())
-	}
-	text, _ := json.Marshal(values) // texts and numbers always encode
+	text, _ := json.Marshal(append([]any{s.name}, s.values(key, m)...)) // texts and numbers always encode
 	return base64.RawURLEncoding.EncodeToString(text)
+}
+
+// values are those of some columns.
+func (s *shelf[R, M]) values(columns []*schema.Field, m *M) []any {
+	values := make([]any, len(columns))
+	for i, f := range columns {
+		values[i] = f.Value(reflect.ValueOf(m).Elem()).Interface()
+	}
+	return values
 }
 
 func (s *shelf[R, M]) readCursor(cursor string, key []*schema.Field) ([]any, error) {

@@ -19,10 +19,11 @@ type moduleRow struct {
 	stamp
 }
 
-// modules: Query.Equal takes name and digest.
+// modules: Query.Equal takes name and digest. Lists and State leave Bytes out, and putting
+// a row without any keeps those that stand there.
 var modules = &shelf[core.Module, moduleRow]{
 	kind: kind{
-		name: "module", table: "modules", tenant: "tenant", shown: true,
+		name: "module", table: "modules", tenant: "tenant", shown: true, heavy: "content",
 		equal: equal("name", "name", "digest", "digest"),
 	},
 	model: func(m *core.Module) moduleRow {
@@ -38,6 +39,7 @@ var modules = &shelf[core.Module, moduleRow]{
 		}
 	},
 	stamp: func(m *core.Module) *core.Stamp { return &m.Stamp },
+	light: func(m *core.Module) bool { return len(m.Bytes) == 0 },
 }
 
 // bytesOf returns b, never nil: Bun would write NULL.

@@ -38,6 +38,8 @@ type kind struct {
 	once bool
 	// named: there is a unique index beside the primary key, so an update may meet it.
 	named bool
+	// heavy is a column that lists leave out, and that an update without it keeps.
+	heavy string
 	// append is what Append does to such rows.
 	append appending
 	// touch is the one column that Append sets when it only touches.
@@ -77,6 +79,7 @@ type shelf[R, M any] struct {
 	model func(*R) M
 	noun  func(*M) R
 	stamp func(*R) *core.Stamp // nil = rows have none
+	light func(*R) bool        // tells whether a row lacks what is heavy
 	id    func(*R) *string     // an empty one is filled in when the row is new; nil = never
 }
 
@@ -143,7 +146,16 @@ func (s *shelf[R, M]) put(ctx context.Context, t *tx, row core.Row) error {
 		return err
 	}
 	before := *r
+	err := s.putChecked(ctx, t, r)
+	if err != nil {
+		*r = before
+		return err
+	}
 	t.undo(func() { *r = before })
+	return nil
+}
+
+func (s *shelf[R, M]) putChecked(ctx context.Context, t *tx, r *R) error {
 	if s.stamp == nil {
 		return s.putPlain(ctx, t, r)
 	}
@@ -192,9 +204,13 @@ func (s *shelf[R, M]) update(ctx context.Context, t *tx, r *R, stamp *core.Stamp
 	if err := s.whole(t.db, &m); err != nil {
 		return err
 	}
+	keep := []string{"created"}
+	if s.heavy != "" && s.light(r) {
+		keep = append(keep, s.heavy)
+	}
 	var created []moment
 	err := t.guarded(ctx, s.named, func(ctx context.Context) error {
-		return t.db.NewUpdate().Model(&m).ExcludeColumn("created").WherePK().Where("version = ?", old).Returning("created").Scan(ctx, &created)
+		return t.db.NewUpdate().Model(&m).ExcludeColumn(keep...).WherePK().Where("version = ?", old).Returning("created").Scan(ctx, &created)
 	})
 	switch {
 	case errors.Is(err, sql.ErrNoRows) || err == nil && len(created) == 0:
