@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -200,7 +201,7 @@ type adminUsersAdd struct {
 
 func (k *adminUsersAdd) run(ctx context.Context, c console) int {
 	return k.with(ctx, c, "users add", func(a *adminClient) error {
-		answer, err := a.call(ctx, "POST", "/users", map[string]any{"name": k.Name, "title": k.Title, "roles": k.Role, "service": k.Service})
+		answer, err := a.call(ctx, "POST", "/users", map[string]any{"name": k.Name, "title": k.Title, "roles": append([]string{}, k.Role...), "service": k.Service})
 		if err != nil {
 			return err
 		}
@@ -363,7 +364,7 @@ func (k *adminTokensMint) run(ctx context.Context, c console) int {
 		if err != nil {
 			return err
 		}
-		body := map[string]any{"user": id, "name": k.Name, "scopes": k.Scope}
+		body := map[string]any{"user": id, "name": k.Name, "scopes": append([]string{}, k.Scope...)}
 		if k.Expires > 0 {
 			body["expires"] = time.Now().Add(k.Expires).UTC().Truncate(time.Second)
 		}
@@ -568,17 +569,9 @@ func (k *adminImport) run(ctx context.Context, c console) int {
 		if err != nil {
 			return err
 		}
-		q := url.Values{}
-		for name, on := range map[string]bool{"dryRun": k.DryRun, "publish": k.Publish, "replace": k.Replace} {
-			if on {
-				q.Set(name, "true")
-			}
-		}
-		path := "/documents/import"
-		if len(q) > 0 {
-			path += "?" + q.Encode()
-		}
-		answer, err := a.call(ctx, "POST", path, body, "X-Reason", k.Reason)
+		answer, err := a.call(ctx, "POST", "/documents/import", map[string]any{
+			"archive": base64.StdEncoding.EncodeToString(body), "dryRun": k.DryRun, "publish": k.Publish, "replace": k.Replace, "reason": k.Reason,
+		})
 		if err != nil {
 			return err
 		}

@@ -40,6 +40,9 @@ func watchedFiles(settings config.Settings, house *gatehouse) *documentSet {
 // reading says what documents of a tenant may hold.
 func (h *gatehouse) reading(tenant string) config.Options {
 	o := reading(h.kinds, h.console.lookup)
+	if v := h.door.vault; v != nil {
+		o.Secret = func(name string) (core.Secret, error) { return v.Secret(tenant, name) }
+	}
 	return o
 }
 

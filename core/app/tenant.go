@@ -86,6 +86,7 @@ func (h *gatehouse) readStored(tenant string, documents []core.Document) (core.C
 	var cfg core.Config
 	var problems []core.Problem
 	o := h.reading(tenant)
+	o.Stored = true
 	for i := range documents {
 		one, wrong := config.ReadText(documents[i].Name+".yaml", []byte(documents[i].Text), o)
 		cfg, problems = join(cfg, one), append(problems, wrong...)

@@ -77,7 +77,7 @@ func TestBuiltIns(t *testing.T) {
 	}{
 		{"anonymous", "", "server:list tool:list tool:call resource:read health:read document:read"},
 		{"member", "server:list tool:list tool:call prompt:list prompt:call resource:list resource:read", "document:read audit:read token:read user:read credential:read call:read"},
-		{"viewer", "document:read plugin:read session:read call:read usage:read health:read tool:list", "tool:call prompt:call resource:read audit:read credential:read kv:read user:read token:read document:write key:read setting:write"},
+		{"viewer", "document:read plugin:read session:read call:read usage:read health:read tool:read", "tool:list tool:call prompt:call resource:read audit:read credential:read kv:read user:read token:read document:write key:read setting:write"},
 		{"editor", "document:read document:write document:test call:read", "document:publish tool:call credential:write policy:write audit:read plugin:approve"},
 		{"publisher", "document:read document:write document:test document:publish", "credential:write policy:write user:read pin:approve"},
 		{"auditor", "audit:read audit:verify audit:export call:read call:export usage:read user:read role:read policy:read token:read", "user:write token:revoke credential:read document:write tool:call"},

@@ -72,7 +72,7 @@ var served = []string{
 
 var (
 	viewing = []string{
-		"server:list", "server:read", "tool:list", "tool:read", "prompt:list", "prompt:read", "resource:list",
+		"server:read", "tool:read", "prompt:read", // and no list: MCP lists show what the caller may use
 		"document:read", "plugin:read", "pin:read", "connector:read", "provider:read", "limit:read", "setting:read",
 		"session:read", "call:read", "usage:read", "health:read",
 	}

@@ -22,7 +22,7 @@ const viewLimit = 256
 // it. Items stand in document order.
 type list[T any] struct {
 	kind   string // tool, prompt, resource
-	server string
+	server *core.Server
 	items  []T
 	names  []string
 	marks  []mark // what cursors hold, one for each item
@@ -48,7 +48,7 @@ type view[T any] struct {
 	after map[mark]int // how many items come up to and with this one
 }
 
-func newList[T any](kind, server string, items []T, name func(T) string, size int) *list[T] {
+func newList[T any](kind string, server *core.Server, items []T, name func(T) string, size int) *list[T] {
 	if size <= 0 {
 		size = defaultPageSize
 	}
@@ -131,7 +131,9 @@ func (l *list[T]) see(ctx context.Context, allow core.Authorizer, who core.Ident
 	set := make([]byte, (len(l.items)+7)/8)
 	n := 0
 	for i := range l.items {
-		if allow.Authorize(ctx, who, core.ActionList, core.Object{Kind: l.kind, Server: l.server, Name: l.names[i]}) == nil {
+		if allow.Authorize(ctx, who, core.ActionList, core.Object{
+			Kind: l.kind, Tenant: l.server.Tenant, Server: l.server.Name, Name: l.names[i], Open: l.server.Access.Anonymous,
+		}) == nil {
 			set[i/8] |= 1 << (i % 8)
 			n++
 		}

@@ -65,6 +65,11 @@ func Try(ctx context.Context, o Options, t Trial) (*Tried, []core.Problem) {
 	return &Tried{Result: log.result(result), Err: err, Steps: log.list, Took: o.Now().Sub(began)}, nil
 }
 
+// Try is Try with the options of the Gateway.
+func (g *Gateway) Try(ctx context.Context, t Trial) (*Tried, []core.Problem) {
+	return Try(ctx, g.options, t)
+}
+
 // trying lets a caller run one tool without a policy that says so.
 type trying struct {
 	core.Authorizer
