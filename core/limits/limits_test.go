@@ -28,7 +28,7 @@ func newClock() *clock {
 
 func (c *clock) now() time.Time       { return time.Unix(0, c.at.Load()) }
 func (c *clock) pass(d time.Duration) { c.at.Add(int64(d)) }
-func (c *clock) set(text string) { t, _ := time.Parse(time.DateTime, text); c.at.Store(t.UnixNano()) }
+func (c *clock) set(text string)      { t, _ := time.Parse(time.DateTime, text); c.at.Store(t.UnixNano()) }
 
 func newLimits(c *clock, all ...core.Limit) *Limits {
 	l := New(Options{Now: c.now})
