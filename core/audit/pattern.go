@@ -8,9 +8,7 @@ import (
 
 // patterns find secrets in texts.
 type patterns struct {
-	names  []string       // folded: without one of them in it, a text has no named secret
-	named  *regexp.Regexp // name = value: the value is replaced
-	opened *regexp.Regexp // name = { or [: everything after is
+	names  []string // folded: without one of them in it, a text has no named secret
 	card   *regexp.Regexp
 	shapes []shape
 }
@@ -43,29 +41,12 @@ func containsAny(s string, words []string) bool {
 // user:password in the authority of a URI (RFC 3986 section 3.2.1).
 var userinfo = regexp.MustCompile(`([A-Za-z][A-Za-z0-9+.-]*://)[^/\s@"'<>]+@`)
 
+var cardShape = regexp.MustCompile(`\b[2-6][0-9](?:[ -]?[0-9]){11,17}\b`)
+
 var mailShape = regexp.MustCompile(`[A-Za-z0-9._%+-]{1,64}@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+`)
 
 func newPatterns(names []string, emails bool) *patterns {
-	parts := make([]string, 0, len(names))
-	var folded []string
-	for _, name := range names {
-		folded = append(folded, fold(name))
-		words := strings.FieldsFunc(name, func(c rune) bool { return c == '_' || c == '-' || c == ' ' || c == '.' })
-		for i := range words {
-			words[i] = regexp.QuoteMeta(words[i])
-		}
-		parts = append(parts, strings.Join(words, `[\W_]?`))
-	}
-	// A name, perhaps quoted (also within a quoted text), then = or :, then a value,
-	// perhaps quoted likewise.
-	name := `(?is)([A-Za-z0-9_.\-]*(?:` + strings.Join(parts, "|") + `)[A-Za-z0-9_.\-]*(?:\\*["'])?\s*(?:[:=]|=>)\s*)`
-	p := &patterns{
-		names:  folded,
-		named:  regexp.MustCompile(name + `(?:\\*"[^"\\]*|\\*'[^'\\]*|[^\s"',;&}\]]+)`),
-		opened: regexp.MustCompile(name + `[\[{].*`),
-		card:   regexp.MustCompile(`\b[2-6][0-9](?:[ -]?[0-9]){11,17}\b`),
-		shapes: secretShapes,
-	}
+	p := &patterns{names: names, card: cardShape, shapes: secretShapes}
 	if emails {
 		p.shapes = append(slices.Clone(p.shapes), shape{[]string{"@"}, mailShape})
 	}
@@ -83,10 +64,7 @@ func (p *patterns) redact(s string) string {
 	if strings.Contains(s, "://") {
 		s = userinfo.ReplaceAllString(s, "${1}"+redacted+"@")
 	}
-	if strings.ContainsAny(s, ":=") && containsAny(fold(s), p.names) {
-		s = p.opened.ReplaceAllString(s, "${1}"+redacted)
-		s = p.named.ReplaceAllStringFunc(s, p.value)
-	}
+	s = named(s, p.names)
 	if countDigits(s) < leastCard {
 		return s
 	}
@@ -96,15 +74,6 @@ func (p *patterns) redact(s string) string {
 		}
 		return found
 	})
-}
-
-// value replaces the value of a name that was found with it.
-func (p *patterns) value(found string) string {
-	at := p.named.FindStringSubmatchIndex(found)
-	if strings.HasPrefix(found[at[3]:], redacted[:len(redacted)-1]) {
-		return found
-	}
-	return found[:at[3]] + redacted
 }
 
 const leastCard, mostCard = 13, 19 // digits

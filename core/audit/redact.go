@@ -16,7 +16,7 @@ import (
 
 // RedactOptions say what is taken out of payloads beside what always is.
 type RedactOptions struct {
-	Deny   []string // more parts of names whose values are never kept, in any case; _ stands for any or no separator
+	Deny   []string // more parts of names whose values are never kept; case and separators do not matter
 	Emails bool     // take out addresses of mail too
 	Bytes  int      // of arguments and result together; 0 = 16 KiB
 	Text   int      // of one text; 0 = 2 KiB
@@ -38,7 +38,7 @@ const (
 	deepest   = 64 // levels of values, and of JSON within texts together
 )
 
-// denied are parts of names whose values are never kept. _ stands for any or no separator.
+// denied are parts of names whose values are never kept. Case and separators do not matter.
 var denied = []string{
 	"password", "passwd", "passphrase", "passcode", "pwd", "secret", "token", "authorization", "authentication", "api_key", "access_key",
 	"private_key", "signing_key", "encryption_key", "account_key", "shared_key", "master_key", "client_assertion", "cookie", "credential", "bearer", "jwt",
@@ -60,16 +60,14 @@ func NewRedactor(o RedactOptions) *Redactor {
 		r.mostText = 2 << 10
 	}
 	r.most, r.mostText = max(r.most, 8<<10), max(r.mostText, leastText)
-	var parts []string
 	for _, list := range [][]string{denied, o.Deny} {
 		for _, name := range list {
 			if folded := fold(name); folded != "" {
 				r.names = append(r.names, folded)
-				parts = append(parts, name)
 			}
 		}
 	}
-	r.patterns = newPatterns(parts, o.Emails)
+	r.patterns = newPatterns(r.names, o.Emails)
 	return r
 }
 
@@ -125,7 +123,8 @@ func (r *Redactor) within(raw json.RawMessage, n int) string {
 	if wire.Check(raw, wire.Answer) != nil {
 		return string(wire.AppendString(nil, fmt.Sprintf("[%d bytes that are no JSON]", len(raw))))
 	}
-	w := &rewrite{Redactor: r, most: n - closing}
+	work := r.most * workFactor
+	w := &rewrite{Redactor: r, most: n - closing, work: &work}
 	w.value(raw, 0)
 	return string(w.out)
 }
@@ -133,11 +132,24 @@ func (r *Redactor) within(raw json.RawMessage, n int) string {
 // closing is room for what ends a value that was cut.
 const closing = 1536
 
+// workFactor says how many bytes of texts are looked at for each that may be kept: texts
+// that are all secrets shrink, and would otherwise be looked at for ever.
+const workFactor = 8
+
 // rewrite writes one value anew.
 type rewrite struct {
 	*Redactor
 	out  []byte
 	most int
+	work *int // bytes of texts that may still be looked at
+}
+
+// clean returns a text without secrets, or none when enough was looked at.
+func (w *rewrite) clean(s string) string {
+	if *w.work -= len(s); *w.work < 0 {
+		return "…"
+	}
+	return w.patterns.redact(s)
 }
 
 var errCut = errors.New("cut")
@@ -197,7 +209,7 @@ func (w *rewrite) object(raw json.RawMessage, depth int) {
 // name writes the name of a member: names may hold secrets as texts do.
 func (w *rewrite) name(name string) {
 	const longest = 128
-	w.cutText(w.patterns.redact(cut(name, w.mostText)), longest)
+	w.cutText(w.clean(cut(name, w.mostText)), longest)
 }
 
 func (w *rewrite) array(raw json.RawMessage, depth int) {
@@ -226,8 +238,8 @@ func (w *rewrite) string(s string, depth int) {
 		return
 	}
 	room := min(w.mostText, max(leastText, w.most-len(w.out)))
-	if inner := json.RawMessage(s); depth < deepest && (wire.IsObject(inner) || wire.IsArray(inner)) && wire.Check(inner, wire.Answer) == nil {
-		in := &rewrite{Redactor: w.Redactor, most: room}
+	if inner := json.RawMessage(s); depth < deepest && (wire.IsObject(inner) || wire.IsArray(inner) || wire.IsString(inner)) && wire.Check(inner, wire.Answer) == nil {
+		in := &rewrite{Redactor: w.Redactor, most: room, work: w.work}
 		in.value(inner, depth+1)
 		w.cutText(string(in.out), room)
 		return
@@ -235,7 +247,7 @@ func (w *rewrite) string(s string, depth int) {
 	// A secret that is cut in the middle no longer looks like one: more than the room is
 	// looked at.
 	const beyond = 4 << 10
-	w.cutText(w.patterns.redact(cut(s, room+beyond)), room)
+	w.cutText(w.clean(cut(s, room+beyond)), room)
 }
 
 // cutText writes at most about n bytes of a text, as they stand in the output.

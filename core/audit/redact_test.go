@@ -32,10 +32,13 @@ func TestRedactJSON(t *testing.T) {
 		"a card":                 {`["pay 4111 1111 1111 1111 now",4111111111111111,"4111-1111-1111-1111"]`, `["pay [redacted] now","[redacted]","[redacted]"]`},
 		"no card":                {`["4111 1111 1111 1112",1234567890123,20261130123456780]`, `["4111 1111 1111 1112",1234567890123,20261130123456780]`},
 		"in a URL":               {`["https://ada:pw@host/x?api_key=abc&x=1"]`, `["https://[redacted]@host/x?api_key=[redacted]&x=1"]`},
-		"in an assignment":       {`["DB_PASSWORD='a b' other=1; token: abc"]`, `["DB_PASSWORD=[redacted]' other=1; token: [redacted]"]`},
+		"in an assignment":       {`["DB_PASSWORD='a b' other=1; token: abc"]`, `["DB_PASSWORD=[redacted] other=1; token: [redacted]"]`},
 		"JSON in a text":         {`{"text":"{\"password\":\"x\",\"n\":1}"}`, `{"text":"{\"password\":\"[redacted]\",\"n\":1}"}`},
 		"JSON in JSON in a text": {`["[\"{\\\"secret\\\":\\\"x\\\"}\"]"]`, `["[\"{\\\"secret\\\":\\\"[redacted]\\\"}\"]"]`},
 		"broken JSON in a text":  {`["{\"password\":{\"a\":\"x\""]`, `["{\"password\":[redacted]"]`},
+		"quoted once more":       {`["x \\\"api key\\\": \\\"a \\\\\\\"b\\\\\\\" c\\\", \\\"n\\\": 1"]`, `["x \\\"api key\\\": [redacted], \\\"n\\\": 1"]`},
+		"a text in a text":       {`["\"{\\\"secret\\\":1}\""]`, `["\"{\\\"secret\\\":\\\"[redacted]\\\"}\""]`},
+		"prose":                  {`["no secrets here, see https://host:8080/a at 12:30: all is well"]`, `["no secrets here, see https://host:8080/a at 12:30: all is well"]`},
 		"a cookie":               {`["GET /\nCookie: a=b; c=d\nHost: x"]`, `["GET /\n[redacted]\nHost: x"]`},
 		"mail stays":             {`["ada@example.com"]`, `["ada@example.com"]`},
 		"not JSON":               {`{"password":"x"`, `"[15 bytes that are no JSON]"`},
@@ -98,6 +101,21 @@ func mustQuote(s string) json.RawMessage {
 		panic(err)
 	}
 	return b
+}
+
+// Texts that are all secrets shrink to little; how many are looked at is bounded too.
+func TestRedactWork(t *testing.T) {
+	r := NewRedactor(RedactOptions{})
+	one := string(mustQuote(strings.Repeat("password=x ", 500)))
+	count := func(w *rewrite) int {
+		w.value(json.RawMessage("["+strings.Repeat(one+",", 300)+"1]"), 0)
+		return strings.Count(string(w.out), "password")
+	}
+	work, endless := r.most*workFactor, 1<<30
+	bounded, free := count(&rewrite{Redactor: r, most: 1 << 30, work: &work}), count(&rewrite{Redactor: r, most: 1 << 30, work: &endless})
+	if bounded == 0 || bounded*5 > free {
+		t.Errorf("%d were looked at, of %d", bounded, free)
+	}
 }
 
 func TestRedactResult(t *testing.T) {
