@@ -61,7 +61,7 @@ func (a *Authn) exchange(ctx context.Context, what string, request *http.Request
 	if err != nil {
 		return nil, away(what, err)
 	}
-	defer answer.Body.Close() //nolint:errcheck // it was read, or is given up
+	defer answer.Body.Close()
 	if answer.StatusCode != http.StatusOK {
 		return nil, away(what, nil)
 	}

@@ -50,7 +50,7 @@ func newIntrospections() *introspections {
 
 // introspect believes an access token that only its issuer can read, or not.
 func (a *Authn) introspect(ctx context.Context, ix *index, token string, to aim) (*access, error) {
-	err := error(errRefused)
+	err := errRefused
 	for _, p := range ix.providersFor(to.tenant, false) {
 		if p.Introspection == "" {
 			continue

@@ -169,7 +169,7 @@ func (a *Authn) openJWT(ctx context.Context, ix *index, token string, to aim) (*
 	if !ok {
 		return nil, errRefused
 	}
-	err := error(errRefused)
+	err := errRefused
 	for _, p := range ix.providersFor(to.tenant, a.skip["tenant"]) {
 		if p.Issuer != t.claims.text("iss") && !a.skip["issuer"] {
 			continue

@@ -158,15 +158,15 @@ func TestThrottle(t *testing.T) {
 		t.Errorf("from elsewhere: %v", err)
 	}
 	// The wait doubles.
-	for _, wait := range []time.Duration{15, 30, 60, 120, 240, 240} {
-		r.clock.add(wait*time.Minute - time.Second)
+	for _, minutes := range []int{15, 30, 60, 120, 240, 240} {
+		r.clock.add(time.Duration(minutes)*time.Minute - time.Second)
 		if code := wrong("ada", "192.0.2.7"); code != core.CodeLimited {
-			t.Fatalf("after %v minutes but a second: %q", int64(wait), code)
+			t.Fatalf("after %d minutes but a second: %q", minutes, code)
 		}
 		r.clock.add(time.Second)
 		for i := range pairTries {
 			if code := wrong("ada", "192.0.2.7"); code != core.CodeUnauthenticated {
-				t.Fatalf("after %d minutes, try %d: %q", int64(wait), i, code)
+				t.Fatalf("after %d minutes, try %d: %q", minutes, i, code)
 			}
 		}
 	}

@@ -34,7 +34,7 @@ const (
 	maxThreads = 8
 	saltBytes  = 16
 	sumBytes   = 32
-	maxText    = 1024 // bytes of a password before it is looked at at all
+	maxText    = 1024 // bytes of a password that is looked at
 )
 
 // PasswordOptions are the options of NewPasswords; the zero value works.
