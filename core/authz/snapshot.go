@@ -1,6 +1,7 @@
 package authz
 
 import (
+	"bytes"
 	"fmt"
 	"hash/maphash"
 	"log/slog"
@@ -261,7 +262,7 @@ func (s *snapshot) ask(who *core.Identity, do core.Action, on *core.Object) verd
 	}
 	asked := q.pack()
 	slot := &s.decisions[(maphash.Bytes(s.seed, path)^v.hash^asked*0x9e3779b97f4a7c15>>16)%decisionSlots]
-	if d := slot.Load(); d != nil && d.view == v && d.asked == asked && string(d.path[:d.length]) == string(path) {
+	if d := slot.Load(); d != nil && d.view == v && d.asked == asked && bytes.Equal(d.path[:d.length], path) {
 		return d.verdict
 	}
 	d := &decision{view: v, asked: asked, verdict: v.decide(q, path), length: uint8(len(path))}

@@ -69,6 +69,16 @@ func passes(l *Limits, who core.Identity, on core.Object) bool {
 	return true
 }
 
+// exactly tells whether so many calls pass, and no more.
+func exactly(n int, l *Limits, who core.Identity, on core.Object) bool {
+	for range n {
+		if !passes(l, who, on) {
+			return false
+		}
+	}
+	return !passes(l, who, on)
+}
+
 func TestRateSchedules(t *testing.T) {
 	tests := []struct {
 		name  string
@@ -429,7 +439,7 @@ func TestUseRemembers(t *testing.T) {
 	l := newLimits(newClock(), core.Limit{PerDay: 2})
 	passes(l, ann, echo)
 	use(l, core.Limit{PerDay: 3, ID: "l0"}, core.Limit{Rate: 100, ID: "more"})
-	if !passes(l, ann, echo) || !passes(l, ann, echo) || passes(l, ann, echo) {
+	if !exactly(2, l, ann, echo) {
 		t.Error("a day of three calls is not what was left of it")
 	}
 	use(l)
@@ -453,7 +463,7 @@ func TestDefault(t *testing.T) {
 	c := newClock()
 	l := New(Options{Now: c.now, Default: core.Limit{Rate: 2}})
 	for _, who := range []core.Identity{ann, {Tenant: "acme", Address: "192.0.2.1"}, {Subject: "op"}} {
-		if !passes(l, who, echo) || !passes(l, who, echo) || passes(l, who, echo) {
+		if !exactly(2, l, who, echo) {
 			t.Errorf("%+v is not held to the default", who)
 		}
 	}
@@ -464,7 +474,7 @@ func TestDefault(t *testing.T) {
 	}
 	c.pass(2 * time.Second)
 	other := core.Object{Kind: "tool", Tenant: "other", Server: "s", Name: "n"}
-	if !passes(l, ann, other) || !passes(l, ann, other) || passes(l, ann, other) {
+	if !exactly(2, l, ann, other) {
 		t.Error("the default does not hold in a tenant without limits")
 	}
 }
@@ -515,7 +525,7 @@ func TestCheckLimit(t *testing.T) {
 	var log strings.Builder
 	l := New(Options{Now: newClock().now, Log: slog.New(slog.NewTextHandler(&log, nil))})
 	use(l, core.Limit{Per: "user", PerDay: 1, ID: "wrong"}, core.Limit{PerDay: 2})
-	if !passes(l, ann, echo) || !passes(l, ann, echo) || passes(l, ann, echo) {
+	if !exactly(2, l, ann, echo) {
 		t.Error("a wrong limit holds, or a good one does not")
 	}
 	if !strings.Contains(log.String(), "limit=wrong") || !strings.Contains(log.String(), "path=/per") {
@@ -600,7 +610,7 @@ func TestMemoryIsBounded(t *testing.T) {
 	if passed > 2000 {
 		t.Errorf("%d of 50,000 calls passed: what finds no place must share", passed)
 	}
-	if !passes(l, ann, echo) || !passes(l, ann, echo) || passes(l, ann, echo) {
+	if !exactly(2, l, ann, echo) {
 		t.Error("the flood changed the bucket of somebody else")
 	}
 	if !passes(l, bob, echo) {

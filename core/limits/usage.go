@@ -110,14 +110,19 @@ func (l *Limits) Run(ctx context.Context) {
 	for turn := 1; ; turn++ {
 		select {
 		case <-ctx.Done():
-			last, cancel := context.WithTimeout(context.WithoutCancel(ctx), farewell)
-			defer cancel()
-			l.flush(last)
+			l.finish(ctx)
 			return
 		case <-ticker.C:
 			l.turn(ctx, turn)
 		}
 	}
+}
+
+// finish writes what is left, though ctx has ended.
+func (l *Limits) finish(ctx context.Context) {
+	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), farewell)
+	defer cancel()
+	l.flush(last)
 }
 
 // turn is what Run does each time.
