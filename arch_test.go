@@ -117,7 +117,7 @@ var libraries = []library{
 	{"golang.org/x/crypto", []string{"core/authn"}, nil, "passwords are hashed in one place"},
 	{"github.com/alecthomas/kong", []string{"core/app"}, nil, "commands stand in one room"},
 	{"github.com/fsnotify/fsnotify", []string{"core/config"}, nil, "documents are watched where they are read"},
-	{"go.yaml.in/yaml", []string{"core/config", "plugins/manifest", "plugins/selftest"}, []string{"core/fixture", "core/invokers", "core/transformers", "core/web"}, "documents are read in one place, with positions, manifests and fixtures in others; a kind's tests may read its own example, the edge's what openapi.yaml says"},
+	{"go.yaml.in/yaml", []string{"core/config", "plugins/manifest", "plugins/selftest"}, []string{"core/app", "core/fixture", "core/invokers", "core/transformers", "core/web"}, "documents are read in one place, with positions, manifests and fixtures in others; a kind's tests may read its own example, the edge's what openapi.yaml says"},
 	{"github.com/go-json-experiment/json", []string{"core/wire"}, nil, "strictness of JSON is decided once"},
 	{"github.com/expr-lang/expr", []string{"core/expression"}, nil, "expressions are bounded in time, memory and output in one place"},
 	{"github.com/itchyny/gojq", []string{"core/expression"}, nil, "expressions are bounded in time, memory and output in one place"},
