@@ -2,10 +2,12 @@ package app
 
 import (
 	"context"
+	"encoding/json"
 	"net"
 	"time"
 
 	"github.com/sallyport/sallyport/core"
+	"github.com/sallyport/sallyport/core/config"
 	"github.com/sallyport/sallyport/core/web"
 )
 
@@ -50,8 +52,10 @@ func (h *gatehouse) openAPI() (err error) {
 		Operator: h.settings.Admin.Token, Sealer: d.vault, Keys: keys{d.vault, d.store}, Sessions: h.sessions,
 		Trail:  trail{d.store, func() ([]byte, error) { return d.vault.Derive(auditKey) }},
 		Health: h.health, Plugins: h.pluginsOf,
-		Reload:  func(ctx context.Context) web.Reloaded { return h.reloadNow(context.WithoutCancel(ctx)) },
-		Origins: h.settings.AllowedOrigins, Now: time.Now, Log: h.log,
+		Documents: d.desk, Trials: trials{h}, Served: h.servedIn,
+		DocumentSchema: func() json.RawMessage { return config.Schema(reading(h.kinds, h.console.lookup)) },
+		Reload:         func(ctx context.Context) web.Reloaded { return h.reloadNow(context.WithoutCancel(ctx)) },
+		Origins:        h.settings.AllowedOrigins, Now: time.Now, Log: h.log,
 	})
 	return err
 }

@@ -43,9 +43,10 @@ func (d *Desk) SaveDraft(ctx context.Context, act Act, tenant string, edit Edit)
 		return nil, nil, err
 	}
 	saved := &core.Draft{}
+	_, fromFile := d.file(tenant, edit.Name) // before the transaction, which must not wait for files
 	entry := d.entry(act, tenant, "draft", edit.Name)
 	err := d.o.Store.Change(ctx, entry, func(ctx context.Context, tx core.Tx) error {
-		return d.putDraft(ctx, tx, act, tenant, edit, saved)
+		return d.putDraft(ctx, tx, act, tenant, edit, fromFile, saved)
 	})
 	if err != nil {
 		return nil, nil, err
@@ -58,12 +59,12 @@ func (d *Desk) SaveDraft(ctx context.Context, act Act, tenant string, edit Edit)
 }
 
 // putDraft writes a draft within a transaction.
-func (d *Desk) putDraft(ctx context.Context, tx core.Tx, act Act, tenant string, edit Edit, saved *core.Draft) error {
+func (d *Desk) putDraft(ctx context.Context, tx core.Tx, act Act, tenant string, edit Edit, fromFile bool, saved *core.Draft) error {
 	document := core.Document{Tenant: tenant, Name: edit.Name}
 	if err := tx.Get(ctx, &document); err != nil && !isCode(err, core.CodeNotFound) {
 		return err
 	}
-	if _, fromFile := d.file(tenant, edit.Name); fromFile && document.Number == 0 {
+	if fromFile && document.Number == 0 {
 		return &core.Error{Code: core.CodeReadOnly, Message: "document " + strconv.Quote(edit.Name) + " comes from a file", Fix: "change the file, or take it over by importing it"}
 	}
 	draft := core.Draft{Tenant: tenant, Name: edit.Name}

@@ -2,6 +2,7 @@ package web
 
 import (
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/sallyport/sallyport/core"
@@ -24,9 +25,9 @@ func documentRoutes() []apiRoute {
 			Answer: pageOf[documents.Entry]{}, Handle: listDocuments,
 		},
 		{
-			Method: "GET", Pattern: "/documents/{name}", Summary: "Read what is served of a document", On: "document", Do: core.ActionRead, Name: "name",
+			Method: "GET", Pattern: "/documents/{name}", Summary: "Read what is served of a document; with Accept: application/yaml its text, byte for byte", On: "document", Do: core.ActionRead, Name: "name",
 			Query:  []apiParam{{Name: "origin", About: "Which one is meant where the store and a file have the name.", Enum: []string{"store", "file"}}},
-			Answer: documentShown{}, Handle: readDocument,
+			Answer: documentShown{}, Type: jsonType + "|" + yamlType, Handle: readDocument,
 		},
 		{
 			Method: "GET", Pattern: "/documents/{name}/text", Summary: "Read a text of a document byte for byte", On: "document", Do: core.ActionRead, Name: "name",
@@ -114,7 +115,25 @@ func readDocument(c *apiCall) error {
 	if entry.Number > 0 {
 		c.set("ETag", etag(entry.Number))
 	}
+	if accepts(c.request.header.Get("Accept"), yamlType) {
+		if entry.Gone || entry.Number == 0 && entry.Origin == documents.FromStore {
+			return missing("text")
+		}
+		c.answer, c.contentType = []byte(text), yamlType
+		return nil
+	}
 	return c.reply(documentShown{*entry, text})
+}
+
+// accepts tells whether a client names a type, whatever it likes better.
+func accepts(header, media string) bool {
+	for one := range strings.SplitSeq(header, ",") {
+		name, _, _ := strings.Cut(one, ";")
+		if strings.EqualFold(strings.TrimSpace(name), media) {
+			return true
+		}
+	}
+	return false
 }
 
 // ref reads a query parameter that names a text.

@@ -26,10 +26,11 @@ func publishRoutes() []apiRoute {
 type publishForm struct {
 	reasoned
 
+	Names  []string `json:"names,omitempty"` // of the documents whose drafts are published, whatever they are by then
 	Drafts []struct {
 		Name    string `json:"name"`
-		Version int64  `json:"version,omitempty"` // ETag of the draft that was looked at; absent = whatever it is
-	} `json:"drafts"`
+		Version int64  `json:"version,omitempty"` // of the draft that was looked at; absent = whatever it is
+	} `json:"drafts,omitempty"`
 	DryRun bool `json:"dryRun,omitempty"` // only tell what would happen
 }
 
@@ -76,12 +77,17 @@ func publishOne(c *apiCall) error {
 func publishSeveral(c *apiCall) error {
 	form := c.body.(*publishForm)
 	p := documents.Publication{DryRun: form.DryRun}
+	for _, name := range form.Names {
+		p.Drafts = append(p.Drafts, documents.Pick{Name: name})
+	}
 	for _, one := range form.Drafts {
+		p.Drafts = append(p.Drafts, documents.Pick{Name: one.Name, Match: one.Version})
+	}
+	for _, one := range p.Drafts {
 		// Policies may deny some documents.
 		if err := c.may(core.ActionPublish, core.Object{Kind: "document", Tenant: c.tenant, Name: one.Name}); err != nil {
 			return err
 		}
-		p.Drafts = append(p.Drafts, documents.Pick{Name: one.Name, Match: one.Version})
 	}
 	return c.replyPublished(c.desk().Publish(c.ctx, c.act(), c.tenant, p))
 }
