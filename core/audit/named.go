@@ -67,7 +67,7 @@ func nameBefore(s string) string {
 		return s[least:end][strings.LastIndexByte(s[least:end], q)+1:]
 	}
 	start := end
-	for words := 0; words < 2; words++ {
+	for range 2 {
 		for start > least && isWord(s[start-1]) {
 			start--
 		}
