@@ -103,7 +103,7 @@ func TestEveryFlippedBit(t *testing.T) {
 			token := seal(t, v, "row", "plain", "a")
 			for i := range len(token) {
 				for bit := range 8 {
-					if name == "command" && bit != i%8 {
+					if name == "command" && (bit != i%8 || i > 24 && i%11 != 0) {
 						continue // each may start a program
 					}
 					other := []byte(token)
