@@ -49,7 +49,7 @@ func differing(before, after core.Row) []string {
 	a, b := reflect.ValueOf(before).Elem(), reflect.ValueOf(after).Elem()
 	var names []string
 	for _, f := range fieldsOf(a.Type()) {
-		if len(f.index) > 1 { // of the stamp
+		if len(f.index) > 1 || f.name == "tenant" || f.name == "id" { // of the stamp, or of the key
 			continue
 		}
 		x, errX := wire.Marshal(a.FieldByIndex(f.index).Interface())

@@ -55,6 +55,7 @@ func expected(r *apiRoute, role string, other bool) bool {
 func matrix(t *testing.T, r *apiRig) (faults []string, asked int) {
 	t.Helper()
 	ran := ""
+	r.strict = false // the handlers are others
 	for _, route := range r.api.routes.routes {
 		route.Handle = func(c *apiCall) error {
 			ran = c.tenant

@@ -92,7 +92,7 @@ func wrongOld(err error) error {
 	if e.Code == core.CodeUnauthenticated {
 		return &core.Error{Code: core.CodeDenied, Message: "the old password is wrong", Fix: "check it; after several tries you must wait"}
 	}
-	if e.Code == core.CodeInvalid && len(e.Problems) == 0 {
+	if e.Code == core.CodeInvalid { // in the body of this route the password is called new
 		return invalid(wrong("/new", e.Message, e.Fix))
 	}
 	return err

@@ -83,7 +83,24 @@ func (l testLogins) ChangePassword(ctx context.Context, login *core.Login, old, 
 	return madeOf(l.Logins.ChangePassword(ctx, login, old, password, authn.From(from)))
 }
 
+// Begin and Finish know a provider fake beside those of the store: it vouches for viewer.
+func (l testLogins) Begin(ctx context.Context, tenant, provider, returnTo, redirectURI string, prove *core.Login) (string, core.Secret, error) {
+	if provider == "fake" {
+		return "https://idp.example/authorize?redirect_uri=" + url.QueryEscape(redirectURI), core.Secret(base64.RawURLEncoding.EncodeToString([]byte(redirectURI + " " + returnTo))), nil
+	}
+	return l.Logins.Begin(ctx, tenant, provider, returnTo, redirectURI, prove)
+}
+
+// Finish takes what the provider sent back.
 func (l testLogins) Finish(ctx context.Context, flow core.Secret, query url.Values, redirectURI string, from Visitor) (*LoginMade, string, error) {
+	text, _ := base64.RawURLEncoding.DecodeString(flow.Reveal())
+	if uri, back, found := strings.Cut(string(text), " "); found && uri == redirectURI {
+		if query.Get("code") != "good" {
+			return nil, "", &core.Error{Code: core.CodeUnauthenticated, Message: "this login was not begun here", Fix: "begin again"}
+		}
+		made, err := l.Password(ctx, core.DefaultTenant, "viewer", password, from)
+		return made, back, err
+	}
 	g, to, err := l.Logins.Finish(ctx, flow, query, redirectURI, authn.From(from))
 	made, err := madeOf(g, err)
 	return made, to, err
@@ -178,6 +195,8 @@ type apiRig struct {
 	mu     sync.Mutex
 	ahead  time.Duration // of the clock
 	away   error
+	spec   *described
+	strict bool // answers are held against openapi.yaml
 }
 
 func (r *apiRig) now() time.Time {
@@ -199,6 +218,12 @@ const password = "correct horse battery staple"
 var builtInRoles = []string{"viewer", "editor", "publisher", "admin", "auditor", "member"}
 
 func startAPI(t testing.TB, change func(*APIOptions, *Options)) *apiRig {
+	t.Helper()
+	return startAPIWith(t, true, change)
+}
+
+// startAPIWith starts it with people, or with an empty store.
+func startAPIWith(t testing.TB, people bool, change func(*APIOptions, *Options)) *apiRig {
 	t.Helper()
 	s, err := store.Open(t.Context(), "memory:", store.Options{AuditKey: []byte("key of the trail"), Replica: "r1"})
 	if err != nil {
@@ -237,7 +262,10 @@ func startAPI(t testing.TB, change func(*APIOptions, *Options)) *apiRig {
 	if r.edge, err = New(eo); err != nil {
 		t.Fatal(err)
 	}
-	r.people()
+	r.spec, r.strict = newDescribed(t), true
+	if people {
+		r.people()
+	}
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -386,7 +414,29 @@ func (r *apiRig) ask(who, method, path, body string, headers ...string) apiAnswe
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	return apiAnswer{response.StatusCode, response.Header, string(text)}
+	got := apiAnswer{response.StatusCode, response.Header, string(text)}
+	r.checked(method, path, got)
+	return got
+}
+
+// checked holds an answer against openapi.yaml, and against what every answer has.
+func (r *apiRig) checked(method, path string, got apiAnswer) {
+	r.t.Helper()
+	if got.header.Get("Cache-Control") != "no-store" || got.header.Get("X-Content-Type-Options") != "nosniff" {
+		r.t.Errorf("%s %s: headers %v", method, path, got.header)
+	}
+	below, found := strings.CutPrefix(path, apiRoot)
+	if !found {
+		return
+	}
+	below, _, _ = strings.Cut(below, "?")
+	route, _, _ := r.api.routes.find(method, below)
+	if route == nil || method == "HEAD" || !r.strict {
+		return
+	}
+	if err := r.spec.check(route, got); err != nil {
+		r.t.Error(err)
+	}
 }
 
 // login logs a user in and returns the headers of changes by that login.
@@ -405,4 +455,37 @@ func (r *apiRig) login(name string) (headers []string, state loginState) {
 	}
 	cookie, _, _ := strings.Cut(got.header.Get("Set-Cookie"), ";")
 	return []string{"Cookie: " + cookie, "X-CSRF-Token: " + state.CSRF, "Origin: http://" + r.addr}, state
+}
+
+// put puts rows into the store.
+func (r *apiRig) put(rows ...core.Row) {
+	r.t.Helper()
+	err := r.store.Change(context.Background(), &core.AuditEntry{Tenant: core.DefaultTenant, Action: "test.put", Outcome: "ok"}, func(ctx context.Context, tx core.Tx) error {
+		for _, row := range rows {
+			if err := tx.Put(ctx, row); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	r.refresh()
+}
+
+// mint gives a user that a scenario made a token, so that rows may call as it.
+func (r *apiRig) mint(t *testing.T, name string) {
+	t.Helper()
+	var users []core.User
+	if _, err := r.store.List(context.Background(), &users, core.Query{Tenant: core.DefaultTenant, Equal: map[string]string{"name": name}}); err != nil || len(users) != 1 {
+		t.Fatal(err, users)
+	}
+	token := &core.Token{Tenant: core.DefaultTenant, User: users[0].ID, Name: "test"}
+	secret, err := r.authn.Mint(token)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.put(token)
+	r.tokens[name], r.users[name] = secret.Reveal(), users[0].ID
 }
