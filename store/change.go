@@ -191,7 +191,10 @@ func (s *Store) retry(err error) bool {
 
 // failed is fault for the end of an operation: it also notices a database that is away.
 func (s *Store) failed(ctx context.Context, doing string, err error) error {
-	if err != nil && ctx.Err() == nil && s.dialect.lost(err) {
+	switch {
+	case err == nil:
+		s.circuit.answers.Add(1)
+	case ctx.Err() == nil && s.dialect.lost(err):
 		s.circuit.trip(err)
 	}
 	return s.fault(ctx, doing, err)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -17,7 +18,14 @@ var errClosed = errors.New("the store is closed")
 // How a database that is away is asked whether it is back.
 const (
 	probeEvery = 250 * time.Millisecond
-	probeWait  = 100 * time.Millisecond
+	probeWait  = time.Second
+)
+
+// How a database that keeps somebody waiting is asked whether it is still there.
+const (
+	silence     = 100 * time.Millisecond // without any answer
+	longSilence = time.Second            // likewise, when we have to connect to ask
+	lateness    = 15 * time.Millisecond  // of a timer of ours: the machine is overloaded, and silence says little
 )
 
 // circuit knows whether the database can be reached. When it cannot, nobody waits for it
@@ -27,13 +35,17 @@ type circuit struct {
 	patience time.Duration
 	ping     func(context.Context) error // nil = the database is part of this process
 	log      *slog.Logger
+	now      func() time.Time // of the process, not of the rows
+
+	answers atomic.Int64 // operations that have ended well
+	warm    atomic.Bool  // the connection of ping is there: it answers in one round trip
 
 	mutex   sync.Mutex
 	open    bool // nothing goes through
 	asking  bool
 	closed  bool
 	flights map[*flight]struct{}
-	ended   context.Context //nolint:containedctx // the life of the goroutine that asks
+	ended   context.Context //nolint:containedctx // the life of the goroutines that ask
 	end     context.CancelCauseFunc
 	running sync.WaitGroup
 }
@@ -43,7 +55,7 @@ type flight struct{ cancel context.CancelCauseFunc }
 
 func newCircuit(patience time.Duration, ping func(context.Context) error, log *slog.Logger) *circuit {
 	ended, end := context.WithCancelCause(context.Background())
-	return &circuit{patience: patience, ping: ping, log: log, flights: map[*flight]struct{}{}, ended: ended, end: end}
+	return &circuit{patience: patience, ping: ping, log: log, now: time.Now, flights: map[*flight]struct{}{}, ended: ended, end: end}
 }
 
 // enter is called before an operation. Its error says that the database is away; otherwise
@@ -73,7 +85,8 @@ func (c *circuit) enter(ctx context.Context) (_ context.Context, done func(), er
 	}, nil
 }
 
-// suspect asks once, and trips when there is no answer.
+// suspect finds out whether the database is still there, and trips when it is not: when it
+// answers neither us nor anybody else for a while in which our own timers were on time.
 func (c *circuit) suspect() {
 	c.mutex.Lock()
 	if c.closed || c.open || c.asking {
@@ -84,7 +97,7 @@ func (c *circuit) suspect() {
 	c.running.Add(1)
 	c.mutex.Unlock()
 	defer c.running.Done()
-	err := c.ask()
+	err := c.investigate()
 	c.mutex.Lock()
 	c.asking = false
 	c.mutex.Unlock()
@@ -93,10 +106,46 @@ func (c *circuit) suspect() {
 	}
 }
 
-func (c *circuit) ask() error {
-	ctx, cancel := context.WithTimeout(c.ended, max(probeWait, c.patience))
+func (c *circuit) investigate() error {
+	ctx, cancel := context.WithTimeout(c.ended, 2*longSilence)
 	defer cancel()
-	return c.ping(ctx)
+	answer := make(chan error, 1)
+	enough, step := silence, silence/5
+	if !c.warm.Load() {
+		enough = longSilence // connecting takes longer
+	}
+	go func() { answer <- c.ask(ctx) }()
+	defer func() { cancel(); <-answer }()
+	answers := c.answers.Load()
+	for quiet, before := time.Duration(0), c.now(); ; {
+		timer := time.NewTimer(step)
+		select {
+		case err := <-answer:
+			timer.Stop()
+			answer <- nil
+			return err
+		case <-timer.C:
+		}
+		now := c.now()
+		quiet += step
+		if now.Sub(before) > step+lateness {
+			quiet = 0 // we were late ourselves
+		}
+		before = now
+		switch {
+		case c.answers.Load() != answers:
+			return nil
+		case quiet >= enough:
+			return errAway
+		}
+	}
+}
+
+// ask pings.
+func (c *circuit) ask(ctx context.Context) error {
+	err := c.ping(ctx)
+	c.warm.Store(err == nil)
+	return err
 }
 
 // trip is told that the database cannot be reached.
@@ -129,7 +178,10 @@ func (c *circuit) wait() {
 			return
 		case <-tick.C:
 		}
-		if c.ask() == nil {
+		ctx, cancel := context.WithTimeout(c.ended, probeWait)
+		err := c.ask(ctx)
+		cancel()
+		if err == nil {
 			c.mutex.Lock()
 			c.open = false
 			c.mutex.Unlock()

@@ -55,19 +55,20 @@ func (s *Store) fault(ctx context.Context, doing string, err error) error {
 	if known := (*core.Error)(nil); errors.As(err, &known) {
 		return err
 	}
-	if errors.Is(context.Cause(ctx), errAway) || s.dialect.lost(err) {
-		if commit := (commitError{}); errors.As(err, &commit) {
-			doing += " (whether it happened is not known)"
-		}
-		return s.away(doing, err)
+	if commit := (commitError{}); errors.As(err, &commit) && (ctx.Err() != nil || s.dialect.lost(err)) {
+		doing += " (whether it happened is not known)"
 	}
 	switch {
-	case errors.Is(ctx.Err(), context.DeadlineExceeded) || errors.Is(err, context.DeadlineExceeded):
-		return &core.Error{Code: core.CodeTimeout, Message: doing + ": the database took too long", Err: err}
-	case errors.Is(ctx.Err(), context.Canceled) || errors.Is(err, context.Canceled):
-		return &core.Error{Code: core.CodeCancelled, Message: doing + ": whoever asked has left", Err: err}
-	case errors.Is(err, sql.ErrConnDone), errors.Is(err, errClosed):
+	case errors.Is(context.Cause(ctx), errAway):
+		return s.away(doing, err)
+	case errors.Is(err, errClosed), errors.Is(context.Cause(ctx), errClosed), errors.Is(err, sql.ErrConnDone):
 		return &core.Error{Code: core.CodeUnavailable, Message: doing + ": the store is closed", Err: err}
+	case errors.Is(ctx.Err(), context.DeadlineExceeded):
+		return &core.Error{Code: core.CodeTimeout, Message: doing + ": the database took too long", Err: err}
+	case errors.Is(ctx.Err(), context.Canceled):
+		return &core.Error{Code: core.CodeCancelled, Message: doing + ": whoever asked has left", Err: err}
+	case s.dialect.lost(err):
+		return s.away(doing, err)
 	}
 	switch code := s.dialect.code(err); code {
 	case core.CodeFull:

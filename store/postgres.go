@@ -70,6 +70,7 @@ func (s *Store) openPostgres(dsn string) error {
 	// Whoever asks whether the database answers must not wait for a connection of the pool.
 	s.probe = sql.OpenDB(stdlib.GetConnector(*config))
 	s.probe.SetMaxOpenConns(1)
+	s.probe.SetMaxIdleConns(1)
 	s.circuit = newCircuit(s.options.Patience, s.probe.PingContext, s.options.Log)
 	return nil
 }

@@ -6,6 +6,7 @@ import (
 	"os"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -47,7 +48,7 @@ func postgresAddress(t *testing.T) string {
 
 func openAddress(t *testing.T, address string) *Store {
 	t.Helper()
-	s, err := Open(t.Context(), address, Options{AuditKey: storetest.Key})
+	s, err := Open(t.Context(), address, Options{AuditKey: storetest.Key, Patience: time.Minute})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -32,9 +32,9 @@ type Options struct {
 	// Readers is how many reads of SQLite, or connections to Postgres, may run at once;
 	// 0 = 4 and 16.
 	Readers int
-	// Patience is how long a statement may wait on Postgres before somebody looks whether
-	// the database still answers, and how long that look may take; 0 = 80 ms. When it
-	// does not answer, everything fails with core.CodeUnavailable until it does.
+	// Patience is how long an operation may take on Postgres before somebody looks whether
+	// the database still answers, to that look or to anybody; 0 = 80 ms. When it does not
+	// for 100 ms, everything fails with core.CodeUnavailable until it does.
 	Patience time.Duration
 }
 
@@ -95,6 +95,13 @@ func Open(ctx context.Context, dsn string, o Options) (*Store, error) {
 	}
 	if err != nil {
 		return nil, err
+	}
+	if s.circuit.ping != nil {
+		// The connection of whoever asks later is there from the beginning.
+		if err = s.circuit.ask(ctx); err != nil {
+			_ = s.Close()
+			return nil, s.fault(ctx, "open the store", err)
+		}
 	}
 	if err = s.migrate(ctx, shipped()); err != nil {
 		_ = s.Close()

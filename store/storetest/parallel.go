@@ -14,16 +14,18 @@ import (
 	"github.com/sallyport/sallyport/core"
 )
 
-// atOnce: a hundred add one to the same number; whoever is late reads again.
+// atOnce: a hundred add one to ten numbers; whoever is late reads again.
 func atOnce(t *testing.T, open Open) {
 	s := open(t)
-	const workers = 100
-	put(t, s, &core.Setting{Tenant: "acme", Name: "n", Value: "0"})
+	const workers, numbers = 100, 10
+	for n := range numbers {
+		put(t, s, &core.Setting{Tenant: "acme", Name: fmt.Sprint(n), Value: "0"})
+	}
 	var all sync.WaitGroup
-	for range workers {
+	for w := range workers {
 		all.Go(func() {
 			for {
-				row := &core.Setting{Tenant: "acme", Name: "n"}
+				row := &core.Setting{Tenant: "acme", Name: fmt.Sprint(w % numbers)}
 				if err := s.Get(t.Context(), row); err != nil {
 					t.Error(err)
 					return
@@ -42,16 +44,18 @@ func atOnce(t *testing.T, open Open) {
 		})
 	}
 	all.Wait()
-	row := &core.Setting{Tenant: "acme", Name: "n"}
-	want(t, "get", s.Get(t.Context(), row), "")
-	if row.Value != strconv.Itoa(workers) || row.Version != workers+1 {
-		t.Errorf("value %s, version %d", row.Value, row.Version)
+	for n := range numbers {
+		row := &core.Setting{Tenant: "acme", Name: fmt.Sprint(n)}
+		want(t, "get", s.Get(t.Context(), row), "")
+		if row.Value != strconv.Itoa(workers/numbers) || row.Version != workers/numbers+1 {
+			t.Errorf("value %s, version %d", row.Value, row.Version)
+		}
 	}
 	// Read and written in one change nobody is late.
 	for range workers {
 		all.Go(func() {
 			err := s.Change(t.Context(), entry("setting.write"), func(ctx context.Context, tx core.Tx) error {
-				row := &core.Setting{Tenant: "acme", Name: "n"}
+				row := &core.Setting{Tenant: "acme", Name: "0"}
 				if err := tx.Get(ctx, row); err != nil {
 					return err
 				}
@@ -65,11 +69,12 @@ func atOnce(t *testing.T, open Open) {
 		})
 	}
 	all.Wait()
+	row := &core.Setting{Tenant: "acme", Name: "0"}
 	want(t, "get", s.Get(t.Context(), row), "")
-	if row.Value != strconv.Itoa(2*workers) {
+	if row.Value != strconv.Itoa(workers/numbers+workers) {
 		t.Errorf("value %s", row.Value)
 	}
-	if n := len(trail(t, s)); n != 2*workers+1 {
+	if n := len(trail(t, s)); n != 2*workers+numbers {
 		t.Errorf("%d audit entries", n)
 	}
 }
