@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/sallyport/sallyport/core"
@@ -235,6 +236,40 @@ func TestUseIgnores(t *testing.T) {
 		if strings.Count(log.String(), want) != 1 {
 			t.Errorf("%s stands %d times in the log:\n%s", want, strings.Count(log.String(), want), log.String())
 		}
+	}
+}
+
+// States are swapped while calls are decided: each answer is that of one of them.
+func TestUseAtOnce(t *testing.T) {
+	yes := acme()
+	no := &core.State{Policies: []core.Policy{{Tenant: "acme", ID: "x", Role: "member", Kind: "tool", Match: "*", Action: "call", Deny: true}}}
+	a := using(t, yes)
+	on := core.Object{Kind: "tool", Tenant: "acme", Server: "github", Name: "list"}
+	other := core.Object{Kind: "audit", Tenant: "acme"}
+	var all sync.WaitGroup
+	for i := range 4 {
+		all.Go(func() {
+			for j := range 500 {
+				_ = a.Authorize(context.Background(), user("acme", "member"), core.ActionCall, on)
+				if j%50 == i {
+					_, _ = a.Explain(context.Background(), user("acme", "member"), core.ActionCall, on)
+				}
+				if a.Authorize(context.Background(), user("acme", "member"), core.ActionRead, other) == nil {
+					t.Error("what no state allows is allowed")
+				}
+			}
+		})
+	}
+	all.Go(func() {
+		for i := range 20 {
+			if err := a.Use([]*core.State{no, yes}[i%2]); err != nil {
+				t.Error(err)
+			}
+		}
+	})
+	all.Wait()
+	if !may(t, a, user("acme", "member"), "tool:call", on) {
+		t.Error("the last state does not hold")
 	}
 }
 
