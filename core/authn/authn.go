@@ -152,6 +152,9 @@ func (a *Authn) whoIs(ctx context.Context, ix *index, credential, tenant, resour
 		a.use(b.used, now)
 		return b.who, nil
 	}
+	if !wellFormed(credential) {
+		return core.Identity{}, errRefused
+	}
 	if a.operated && subtle.ConstantTimeCompare(key.sum[:], a.operator[:]) == 1 {
 		return operator(tenant), nil
 	}

@@ -41,6 +41,7 @@ func TestAPIToken(t *testing.T) {
 		{"of nobody", r.mint(core.Token{ID: "t7", User: "u9"}), "", false},
 		{"from before Valid", r.mint(core.Token{ID: "t8", User: "u4"}), "", false},
 		{"in a disabled tenant", r.mint(core.Token{ID: "t9", Tenant: "gone", User: "u5"}), "gone", false},
+		{"with other characters", good + ",x", "", false},
 		{"unknown", strings.Replace(good, "spt_live", "spt_test", 1), "", false},
 		{"expired already", r.mint(core.Token{ID: "ta", User: "u1", Expires: &now}), "", false},
 	}
