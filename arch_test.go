@@ -85,10 +85,10 @@ var props = []string{"plugins/guests"}
 
 // testsMay is what tests of a room import beyond what the room may.
 var testsMay = map[string][]string{
-	"core/web":         {"core/authn", "core/authz", "store"}, // who may what is worth a test with real policies, logins and rows
-	"core/documents":   {"core/config", "core/gateway"},       // drafts are read and built for real
-	"plugins/hostcall": {"core/egress"},                       // the guard against private addresses is worth a test through the real door
-	"plugins":          {"core/egress"},                       // a registry, likewise
+	"core/web":         {"core/authn", "core/authz", "core/config", "core/gateway", "store"}, // who may what is worth a test with real policies, logins, rows and documents
+	"core/documents":   {"core/config", "core/gateway"},                                      // drafts are read and built for real
+	"plugins/hostcall": {"core/egress"},                                                      // the guard against private addresses is worth a test through the real door
+	"plugins":          {"core/egress"},                                                      // a registry, likewise
 }
 
 // library is one line of "one library, one room".

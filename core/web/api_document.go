@@ -1,6 +1,7 @@
 package web
 
 import (
+	"encoding/json"
 	"strconv"
 	"strings"
 	"time"
@@ -51,7 +52,7 @@ func documentRoutes() []apiRoute {
 		},
 		{
 			Method: "GET", Pattern: "/documents/schema", Summary: "Read the JSON Schema of documents, for editors", On: "document", Do: core.ActionRead,
-			Type: "application/schema+json", Handle: readSchema,
+			Type: jsonType, Answer: json.RawMessage{}, Handle: readSchema,
 		},
 	}
 	for i := range list {
@@ -254,8 +255,7 @@ func readVersion(c *apiCall) error {
 }
 
 func readSchema(c *apiCall) error {
-	c.answer, c.contentType = c.api.o.DocumentSchema(), "application/schema+json"
-	return nil
+	return c.reply(c.api.o.DocumentSchema())
 }
 
 // problemsOf is what is wrong with documents.

@@ -16,7 +16,7 @@ func archiveRoutes() []apiRoute {
 		},
 		{
 			Method: "POST", Pattern: "/documents/import", Summary: "Import documents as drafts, or published, or tell what that would change", Noun: "documents",
-			On: "document", Do: core.ActionWrite, Body: importForm{}, Limit: archiveBody, Stored: true, Needs: writes, Answer: imported{}, Also: []int{409, 412, 413, 422}, Handle: importDocuments,
+			On: "document", Do: core.ActionWrite, Body: importForm{}, Limit: archiveBody, Stored: true, Needs: writes, Answer: importDone{}, Also: []int{409, 412, 413, 422}, Handle: importDocuments,
 		},
 	}
 }
@@ -51,8 +51,8 @@ type importForm struct {
 	Replace bool `json:"replace,omitempty"`
 }
 
-// imported is what an import did, or would do.
-type imported struct {
+// importDone is what an import did, or would do.
+type importDone struct {
 	problemsOf
 
 	Documents []documents.Imported `json:"documents"`
@@ -104,5 +104,5 @@ func importDocuments(c *apiCall) error {
 	if err != nil {
 		return err
 	}
-	return c.reply(imported{judged(done.Problems), done.Documents, c.affected(done.Affected), versionsOf(done.Versions), done.Drafts})
+	return c.reply(importDone{judged(done.Problems), done.Documents, c.affected(done.Affected), versionsOf(done.Versions), done.Drafts})
 }

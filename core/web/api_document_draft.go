@@ -36,7 +36,7 @@ func draftRoutes() []apiRoute {
 		},
 		{
 			Method: "PUT", Pattern: "/documents/{name}/draft", Summary: "Save the draft of a document: If-None-Match: * for a new one, If-Match for one that was read", Do: core.ActionWrite,
-			Body: draftForm{}, Limit: draftBody, Answer: draftSaved{}, Also: []int{409, 413, 423, 428}, Handle: saveDraft,
+			Body: draftForm{}, Limit: draftBody, Answer: draftSaved{}, Also: []int{412, 413, 423, 428}, Handle: saveDraft,
 		},
 		{
 			Method: "DELETE", Pattern: "/documents/{name}/draft", Summary: "Discard the draft of a document", Do: core.ActionWrite,

@@ -20,11 +20,11 @@ func servedRoutes() []apiRoute {
 		},
 		{
 			Method: "GET", Pattern: "/servers/{name}", Summary: "Read an MCP server: its tools with their schemas, and which roles may call them", Noun: "servers", Self: self, Needs: serves,
-			Answer: serverShown{}, Handle: readServer,
+			Answer: serverShown{}, Also: []int{404}, Handle: readServer,
 		},
 		{
 			Method: "POST", Pattern: "/servers/{name}/tools/{tool}/call", Summary: "Call a tool that is served, with the caller's own rights", Noun: "servers", Self: self, Needs: serves,
-			Body: callForm{}, Limit: 1 << 20, Answer: callDone{}, Handle: callServed,
+			Body: callForm{}, Limit: 1 << 20, Answer: callDone{}, Also: []int{404, 413, 429}, Handle: callServed,
 		},
 	}
 }
