@@ -1,5 +1,121 @@
 package store
 
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"log/slog"
+	"os"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/sallyport/sallyport/core"
+	"github.com/sallyport/sallyport/store/storetest"
+)
+
+// childVariable makes the test program play a process of its own.
 const childVariable = "SALLYPORT_STORE_CHILD"
 
-func child(string) int { return 1 }
+// child is what that process does. It ends when it is killed, or its input ends.
+func child(role string) int {
+	in := bufio.NewScanner(os.Stdin)
+	for in.Scan() {
+		var err error
+		switch role {
+		case "write":
+			err = childWrites(in.Text())
+		case "migrate":
+			err = childMigrates(in.Text())
+		case "extend":
+			err = childExtends(in.Text())
+		}
+		if err != nil {
+			fmt.Println("error", err)
+		}
+	}
+	return 0
+}
+
+func childOptions() Options {
+	return Options{AuditKey: storetest.Key, Patience: time.Minute, Log: slog.New(slog.NewTextHandler(os.Stdout, nil))}
+}
+
+// childWrites changes and appends as fast as it can, and says what was acknowledged.
+func childWrites(address string) error {
+	ctx, begin := context.Background(), time.Now()
+	s, err := Open(ctx, address, childOptions())
+	if err != nil {
+		return err
+	}
+	if err := s.Ping(ctx); err != nil {
+		return err
+	}
+	fmt.Println("ready", time.Since(begin).Microseconds())
+	var all sync.WaitGroup
+	for w := range 3 {
+		all.Go(func() {
+			for i := 0; ; i++ {
+				name := fmt.Sprintf("%s-%d-%d", s.Replica(), w, i)
+				var err error
+				if w == 0 {
+					err = s.Append(ctx, &core.CallRecord{Tenant: "acme", ID: name, Time: time.Now()})
+				} else {
+					entry := &core.AuditEntry{Tenant: "acme", Action: "role.write", Name: name}
+					err = s.Change(ctx, entry, func(ctx context.Context, tx core.Tx) error {
+						return tx.Put(ctx, &core.Role{Tenant: "acme", Name: name})
+					})
+				}
+				if err != nil {
+					fmt.Println("error", err)
+					return
+				}
+				fmt.Printf("ok %d %s\n", w, name)
+			}
+		})
+	}
+	all.Wait()
+	return nil
+}
+
+// childMigrates opens the store as soon as nobody else has it, and leaves it again.
+func childMigrates(address string) error {
+	for {
+		s, err := Open(context.Background(), address, childOptions())
+		if core.AsError(err).Code == core.CodeConflict && strings.HasPrefix(address, "sqlite:") {
+			time.Sleep(time.Millisecond)
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		fmt.Println("opened")
+		return s.Close()
+	}
+}
+
+// childExtends brings the tables to a number that no program knows.
+func childExtends(address string) error {
+	s, err := Open(context.Background(), address, childOptions())
+	if err != nil {
+		return err
+	}
+	fmt.Println("ready 0")
+	if err := s.migrate(context.Background(), append(shipped(), wide(int64(len(shipped()))+1))); err != nil {
+		return err
+	}
+	fmt.Println("done")
+	return s.Close()
+}
+
+// wide is a migration of many statements, with a way back.
+func wide(number int64) migration {
+	var up, down strings.Builder
+	for i := range wideTables {
+		fmt.Fprintf(&up, "CREATE TABLE wide_%d (id TEXT NOT NULL PRIMARY KEY);\n", i)
+		fmt.Fprintf(&down, "DROP TABLE wide_%d;\n", i)
+	}
+	return migration{number: number, name: "wide", compatible: 1, up: up.String(), down: down.String()}
+}
+
+const wideTables = 100

@@ -69,6 +69,7 @@ type table interface {
 	append(ctx context.Context, t *tx, rows []core.Row) error
 	dump(ctx context.Context, db bun.IDB, each func(any) error) error
 	restore(ctx context.Context, db bun.IDB, lines []json.RawMessage) error
+	columns(db bun.IDB) []string
 	makes(row any) bool     // is row of this kind: *core.User
 	makesList(row any) bool // *[]core.User
 }
@@ -91,6 +92,14 @@ func (s *shelf[R, M]) makesList(list any) bool { _, ok := list.(*[]R); return ok
 
 func (s *shelf[R, M]) meta(db bun.IDB) *schema.Table {
 	return db.Dialect().Tables().Get(reflect.TypeFor[*M]())
+}
+
+func (s *shelf[R, M]) columns(db bun.IDB) []string {
+	var names []string
+	for _, f := range s.meta(db).Fields {
+		names = append(names, f.Name)
+	}
+	return names
 }
 
 // key returns the columns that List sorts by.
