@@ -41,4 +41,3 @@ func Postgres(t *testing.T) string {
 	at.RawQuery = query.Encode()
 	return at.String()
 }
-
