@@ -2,6 +2,7 @@ package web
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"runtime/debug"
 	"strings"
@@ -46,7 +47,7 @@ func (c *apiCall) contained(whole context.Context) (err error) {
 		}
 	}()
 	if err := c.admit(); err != nil {
-		return err
+		return late(err)
 	}
 	switch {
 	case c.route.Feed:
@@ -59,7 +60,21 @@ func (c *apiCall) contained(whole context.Context) (err error) {
 	if c.route.Status != 0 {
 		c.status = c.route.Status
 	}
-	return c.route.Handle(c)
+	return late(c.route.Handle(c))
+}
+
+// late names an error that says only that time is up.
+func late(err error) error {
+	var known *core.Error
+	switch {
+	case err == nil || errors.As(err, &known):
+		return err
+	case errors.Is(err, context.DeadlineExceeded):
+		return &core.Error{Code: core.CodeTimeout, Message: "this took too long", Fix: "try again, or ask for less", Err: err}
+	case errors.Is(err, context.Canceled):
+		return &core.Error{Code: core.CodeCancelled, Message: "the client left", Err: err}
+	}
+	return err
 }
 
 // admit decides whether the route may run: everything that is refused before a handler

@@ -126,6 +126,26 @@ func problemOf(err error, request string) (p problem, header []core.Field) {
 	return p, header
 }
 
+// problem writes a refusal of the edge as the admin plane does.
+func (r *refusal) problem(request string) []byte {
+	p := problem{
+		Type: "about:blank", Title: http.StatusText(r.status), Status: r.status, Detail: r.message, Fix: r.fix, Code: core.CodeInvalid, Trace: request,
+	}
+	switch r.status {
+	case http.StatusForbidden:
+		p.Code = core.CodeDenied
+	case http.StatusNotFound:
+		p.Code = core.CodeNotFound
+	case http.StatusInternalServerError:
+		p.Code = core.CodeInternal
+	case http.StatusServiceUnavailable:
+		p.Code = core.CodeUnavailable
+	case 499:
+		p.Title, p.Code = "Client Closed Request", core.CodeCancelled
+	}
+	return p.body()
+}
+
 // body writes a problem.
 func (p *problem) body() []byte {
 	b, err := wire.Marshal(p)

@@ -248,8 +248,10 @@ func startAPIWith(t testing.TB, people bool, change func(*APIOptions, *Options))
 		Reload: func(context.Context) Reloaded {
 			return Reloaded{Applied: true, Revision: "abc", Problems: []core.Problem{{File: "gateway.yaml", Line: 2, Column: 3, Path: "/servers/0", Message: "odd", Fix: "even", Warning: true}}}
 		},
-		Health: func() Health { return Health{Readiness: Readiness{Ready: true}, Version: "dev", Started: time.Unix(1, 0).UTC()} },
-		Poll:   5 * time.Millisecond, Now: r.now, Log: slog.New(slog.NewTextHandler(r.log, nil)),
+		Health: func() Health {
+			return Health{Readiness: Readiness{Ready: true}, Version: "dev", Started: time.Unix(1, 0).UTC()}
+		},
+		Poll: 5 * time.Millisecond, Now: r.now, Log: slog.New(slog.NewTextHandler(r.log, nil)),
 	}
 	eo := Options{Log: o.Log, Drain: DrainTimes{Stop: 5 * time.Second}}
 	if change != nil {

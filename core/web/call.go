@@ -198,6 +198,9 @@ func (c *call) write(rc *fasthttp.RequestCtx, a *answer) {
 // refuse writes an answer of the edge's own.
 func (c *call) refuse(rc *fasthttp.RequestCtx, r *refusal) {
 	a := answer{status: r.status, contentType: "application/problem+json", body: r.body()}
+	if c.route.name == "api" {
+		a.body, a.header = r.problem(c.id), secured(&apiRequest{secure: c.secure()})
+	}
 	if r.retry {
 		a.header = append(a.header, core.Field{Name: "Retry-After", Value: c.edge.retryAfter})
 	}

@@ -184,7 +184,7 @@ func (d *described) check(r *apiRoute, got apiAnswer) error {
 	if !found {
 		return fmt.Errorf("%s %s %s: Content-Type %q is not described", r.Method, r.Pattern, status, media)
 	}
-	if entry["schema"] == nil || !strings.Contains(media, "json") || media == "application/jsonl" {
+	if entry["schema"] == nil || media != jsonType && media != problemType {
 		return nil
 	}
 	pointer += "/content/" + strings.ReplaceAll(media, "/", "~1") + "/schema"
@@ -519,11 +519,15 @@ func (w *describer) operation(r *apiRoute) node {
 		content := node{}
 		for _, media := range strings.Split(r.Type, "|") {
 			media, _, _ = strings.Cut(media, ";")
-			content = append(content, entry{media, node{{"schema", node{{"type", "string"}}}}})
+			schema := node{{"type", "string"}}
+			if media == jsonType && r.Answer != nil {
+				schema = w.schema(reflect.TypeOf(r.Answer))
+			}
+			content = append(content, entry{media, node{{"schema", schema}}})
 		}
 		success = append(success, entry{"content", content})
 	case r.Answer != nil:
-		if field, ok := reflect.TypeOf(r.Answer).FieldByName("Stamp"); ok && field.Anonymous {
+		if hasStamp(reflect.TypeOf(r.Answer)) {
 			success = append(success, entry{"headers", node{{"ETag", node{{"description", "Its version, for If-Match."}, {"schema", node{{"type", "string"}}}}}}})
 		}
 		success = append(success, entry{"content", node{{jsonType, node{{"schema", w.schema(reflect.TypeOf(r.Answer))}}}}})
@@ -542,6 +546,15 @@ func (w *describer) operation(r *apiRoute) node {
 	return append(n, entry{"responses", responses})
 }
 
+// hasStamp tells whether what is answered has a version.
+func hasStamp(t reflect.Type) bool {
+	if t.Kind() != reflect.Struct {
+		return false
+	}
+	field, ok := t.FieldByName("Stamp")
+	return ok && field.Anonymous
+}
+
 func (w *describer) security(r *apiRoute) []any {
 	if r.Public != "" {
 		return []any{}
@@ -551,7 +564,9 @@ func (w *describer) security(r *apiRoute) []any {
 
 func operationID(r *apiRoute) string {
 	id := strings.ToLower(r.Method)
-	for _, part := range strings.FieldsFunc(r.Pattern, func(c rune) bool { return !strings.ContainsRune("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ", c) }) {
+	for _, part := range strings.FieldsFunc(r.Pattern, func(c rune) bool {
+		return !strings.ContainsRune("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ", c)
+	}) {
 		id += strings.ToUpper(part[:1]) + part[1:]
 	}
 	return id

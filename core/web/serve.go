@@ -132,6 +132,9 @@ func (c *call) read(rc *fasthttp.RequestCtx) *refusal {
 	}
 	if c.head.host != c.conn.host || c.head.host == "" {
 		if !c.edge.gate.host(c.head.host, c.conn.local) {
+			if r := find(path); r.name == "api" { // where errors are written in another way
+				c.route = r
+			}
 			return refuseHost
 		}
 		c.conn.host = c.head.host
