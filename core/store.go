@@ -52,7 +52,8 @@ type Store interface {
 	// Change runs f in one transaction, and adds what f leaves in entry to the audit trail in
 	// the same one: both are there or neither. f may run twice. When f fails, so does
 	// Change, with its error, and nothing is changed. Every Change but one of logins, tokens'
-	// last use, replicas and the like raises the revision.
+	// last use, replicas and the like raises the revision. entry may be nil only when nothing
+	// but such rows and values of plugins (Entry) is changed.
 	Change(ctx context.Context, entry *AuditEntry, f func(ctx context.Context, tx Tx) error) error
 	// Audit adds entries that go with no change: logins that failed, exports, batches of
 	// calls.

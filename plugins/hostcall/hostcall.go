@@ -4,7 +4,7 @@
 //
 //	guest ─► sandbox ─► Host ─┬ http        grant → core.Egress (SSRF guard) ─► the world
 //	                          │             └ secrets as headers; redirects, hop by hop
-//	                          ├ kv_*        Store, one namespace
+//	                          ├ kv_*        Store (Memory, or Rows of a tenant), one namespace
 //	                          ├ secret      those that are granted, and no others
 //	                          ├ call_tool   core.Call.Inside: the rights of the caller
 //	                          ├ progress    core.Call.Notify
