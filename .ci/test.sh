@@ -4,7 +4,7 @@
 # What is left out counts as skipped, and a skip fails the run when CI=true.
 #
 # The suites: check (.ci/check.sh); the Go tests, with the race detector where there is a C
-# compiler, one suite a room; the Go modules of their own (sdk/go and plugins); the crates
+# compiler, one suite a room; the store, one suite a database; the Go modules of their own (sdk/go and plugins); the crates
 # and the npm package of the SDKs and plugins; sdk/conformance; the bundled plugins, built
 # twice and with their fixtures; and core/interop: clients and conformance suites that
 # nobody here wrote, against the real binary.
@@ -96,7 +96,7 @@ skipped() {
 
 # One package at a time: tests that hold a clock share the cores with nobody. What they are
 # built from is compiled before, on all of them.
-mapfile -t rooms < <(go list ./... ./.ci/tally | grep -v -e /core/interop -e /plugins/rewrite -e /plugins/author -e /sdk/conformance)
+mapfile -t rooms < <(go list ./... ./.ci/tally | grep -v -e /core/interop -e '/store$' -e /plugins/rewrite -e /plugins/author -e /sdk/conformance)
 go build "${race[@]}" ./... </dev/null || true # the tests will say what is wrong
 timed tests "go test ${race[*]}" -- "${race[@]}" -p 1 -timeout 25m "${rooms[@]:-no packages}"
 
@@ -109,6 +109,20 @@ fi
 # The rewriter turns bytes into bytes on one goroutine, and its tests compile thousands of modules:
 # the race detector has nothing to find there and makes that ten times slower.
 timed tests plugins/rewrite -- -timeout 10m ./plugins/rewrite
+
+# The store, once a database, so that each has its counts. Postgres is one of this run's own.
+database() {
+  timed tests "store on SQLite" -name "store on SQLite" -- "${race[@]}" -timeout 15m -skip '^TestPostgres' ./store
+  if bash .ci/postgres.sh true; then
+    say "store on Postgres"
+    bash .ci/postgres.sh go test -json "${race[@]}" -count=1 -timeout 15m -run '^TestPostgres' ./store </dev/null 2>&1 |
+      "$tally" -out "$results" -name "store on Postgres"
+    grep -q '^store on Postgres' "$results" || printf 'store on Postgres\t0\t1\t0\n' >>"$results"
+  else
+    skipped "store on Postgres" "there is no Postgres"
+  fi
+}
+timed database
 
 # Guests of all languages, built by their compilers and run in the sandbox. The race detector
 # would watch wazero compile them, for minutes.
