@@ -52,6 +52,7 @@ func (h *gatehouse) openAPI() (err error) {
 		Operator: h.settings.Admin.Token, Sealer: d.vault, Keys: keys{d.vault, d.store}, Sessions: h.sessions,
 		Trail:  trail{d.store, func() ([]byte, error) { return d.vault.Derive(auditKey) }},
 		Health: h.health, Plugins: h.pluginsOf,
+		Used: d.used, Accounts: connecting{d.callers},
 		Documents: d.desk, Trials: trials{h}, Served: h.servedIn,
 		DocumentSchema: func() json.RawMessage { return config.Schema(reading(h.kinds, h.console.lookup)) },
 		Reload:         func(ctx context.Context) web.Reloaded { return h.reloadNow(context.WithoutCancel(ctx)) },

@@ -167,10 +167,33 @@ func (t trail) Export(ctx context.Context, w io.Writer, q core.Query, format str
 // connecting gives the admin API what package accounts knows.
 type connecting struct{ *accounts.Accounts }
 
+// Finish takes what an authorization server sent back.
+func (c connecting) Finish(ctx context.Context, who core.Identity, flow core.Secret, query url.Values, redirectURI string) (web.AccountConnected, error) {
+	done, err := c.Accounts.Finish(ctx, who, flow, query, redirectURI)
+	return web.AccountConnected(done), err
+}
+
+// used tells what a user used today, and what its limits leave.
+func (d *door) used(ctx context.Context, tenant, subject string) (*web.Use, error) {
+	today, err := d.bounds.Usage(ctx, tenant, subject)
+	if err != nil {
+		return nil, err
+	}
+	use := &web.Use{
+		Calls: today.Calls, Errors: today.Errors, Refused: today.Refused, In: today.In, Out: today.Out, Resets: today.Resets,
+		Limits: make([]web.LimitState, len(today.Limits)),
+	}
+	for i, one := range today.Limits {
+		use.Limits[i] = web.LimitState(one)
+	}
+	return use, nil
+}
+
 var (
-	_ web.Logins   = people{}
-	_ web.Tokens   = (*authn.Authn)(nil)
-	_ web.Policies = policies{}
-	_ web.Keys     = keys{}
-	_ web.Trail    = trail{}
+	_ web.Logins      = people{}
+	_ web.Tokens      = (*authn.Authn)(nil)
+	_ web.Policies    = policies{}
+	_ web.Keys        = keys{}
+	_ web.Trail       = trail{}
+	_ web.AccountFlow = connecting{}
 )

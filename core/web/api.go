@@ -68,8 +68,8 @@ type APIOptions struct {
 	Accounts AccountFlow
 	Trail    Trail
 	Sessions LiveSessions
-	// Limits tells what is used up right now; nil = only what the store added up.
-	Limits func(tenant string) []LimitState
+	// Used tells what a user used today, and what its limits leave; nil = nobody counts.
+	Used func(ctx context.Context, tenant, subject string) (*Use, error)
 
 	// Documents is where gateway documents are written and published.
 	Documents *documents.Desk
@@ -133,15 +133,34 @@ type Health struct {
 	StoreAway bool `json:"storeAway"`
 }
 
-// LimitState is how much of a limit is used up in this process.
+// Use is what a caller used today, and how much of its limits that leaves.
+type Use struct {
+	Calls   int64        `json:"calls"`
+	Errors  int64        `json:"errors"`
+	Refused int64        `json:"refused"` // for a limit
+	In      int64        `json:"bytesIn"`
+	Out     int64        `json:"bytesOut"`
+	Resets  time.Time    `json:"resets"` // when the day ends: the next midnight UTC
+	Limits  []LimitState `json:"limits"`
+}
+
+// LimitState is a limit, and how much of it is left.
 type LimitState struct {
-	Limit   string     `json:"limit"`             // id
-	Subject string     `json:"subject,omitempty"` // that it is counted for
-	Server  string     `json:"server,omitempty"`
-	Name    string     `json:"name,omitempty"`
-	Running int        `json:"running"` // calls now
-	Today   int64      `json:"today"`   // calls
-	Free    *time.Time `json:"free,omitempty"`
+	ID     string  `json:"id"`
+	Note   string  `json:"note,omitempty"`
+	Per    string  `json:"per"`
+	On     string  `json:"objects,omitempty"` // pattern; none = all
+	Rate   float64 `json:"rate,omitempty"`    // calls a second
+	Burst  int     `json:"burst,omitempty"`
+	AtOnce int     `json:"atOnce,omitempty"`
+	PerDay int64   `json:"perDay,omitempty"`
+	Bytes  int64   `json:"bytes,omitempty"` // of the arguments of one call
+
+	Counted bool  `json:"counted"`   // what follows is known: a limit per tool is counted for each tool
+	Used    int64 `json:"used"`      // of perDay
+	LeftDay int64 `json:"leftToday"` // of perDay
+	LeftNow int   `json:"leftNow"`   // calls that the rate allows this moment, on this replica
+	Running int   `json:"running"`   // of atOnce, on this replica
 }
 
 // Keys are those that secrets are sealed with. core/vault has them.

@@ -48,6 +48,10 @@ func meRoutes() []apiRoute {
 			},
 		},
 		{
+			Method: "GET", Pattern: "/me/usage", Summary: "Tell what one used today, and what the limits leave", Self: own, Stored: true, Needs: counts,
+			Answer: Use{}, Handle: func(c *apiCall) error { return c.tellUse(c.who.Subject) },
+		},
+		{
 			Method: "GET", Pattern: "/me/tokens", Summary: "List one's own API tokens", Self: own, Stored: true, Paged: true,
 			Answer: pageOf[core.Token]{}, Handle: func(c *apiCall) error { return listTokens(c, c.who.Subject) },
 		},

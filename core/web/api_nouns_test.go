@@ -227,7 +227,8 @@ func limitScenarios() []scenario {
 		{name: "a viewer changes none", as: "viewer", method: "PUT", path: "/limits/$l", body: `{"per":"tool","perDay":100}`, headers: []string{"If-Match: $etag"}, status: 403},
 		{name: "delete a limit", as: "admin", method: "DELETE", path: "/limits/$l", headers: []string{"If-Match: $etag"}, status: 204},
 		{name: "usage", as: "viewer", method: "GET", path: "/usage?day=2030-01-31", status: 200, holds: []string{`"items":[]`}},
-		{name: "usage now", as: "viewer", method: "GET", path: "/usage/now", status: 200, holds: []string{`"today":7`}},
+		{name: "usage now", as: "viewer", method: "GET", path: "/usage/now", status: 200, holds: []string{`"used":7`}},
+		{name: "my usage now", as: "viewer", method: "GET", path: "/me/usage", status: 200, holds: []string{`"used":7`}},
 
 		{name: "make a setting", as: "admin", method: "POST", path: "/settings", body: `{"name":"banner","value":{"text":"<hi>","list":[1,2]}}`, status: 201, holds: []string{`"value":{"list":[1,2],"text":"<hi>"}`}},
 		{name: "a setting of ours", as: "admin", method: "POST", path: "/settings", body: `{"name":"setup","value":1}`, status: 422},

@@ -237,8 +237,10 @@ func startAPIWith(t testing.TB, people bool, change func(*APIOptions, *Options))
 	o := APIOptions{
 		Store: s, Authorizer: r.authz, Policies: testPolicies{r.authz}, Logins: testLogins{r.logins}, Tokens: r.authn, Operator: operatorToken,
 		Sealer: openSealer{}, Keys: r.keys, Accounts: fakeFlow{}, Trail: fakeTrail{}, Sessions: r.live, Changed: r.refresh,
-		Away:   func() error { return r.away },
-		Limits: func(string) []LimitState { return []LimitState{{Limit: "l1", Subject: "u1", Running: 1, Today: 7}} },
+		Away: func() error { return r.away },
+		Used: func(context.Context, string, string) (*Use, error) {
+			return &Use{Calls: 7, Resets: time.Unix(1_900_000_000, 0).UTC(), Limits: []LimitState{{ID: "l1", Per: "identity", Running: 1, Used: 7}}}, nil
+		},
 		Plugins: func(tenant string) []core.PluginStatus {
 			return []core.PluginStatus{{
 				Name: "weather", Plugin: "acme/weather", Version: "1.2.3", Digest: "sha256:00", Kinds: []core.PluginKind{core.PluginInvoker},

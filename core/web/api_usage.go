@@ -2,11 +2,6 @@ package web
 
 import "github.com/sallyport/sallyport/core"
 
-// limitStates is what of limits is used up now.
-type limitStates struct {
-	Items []LimitState `json:"items"`
-}
-
 func usageRoutes() []apiRoute {
 	return []apiRoute{
 		{
@@ -18,9 +13,26 @@ func usageRoutes() []apiRoute {
 			Answer: pageOf[core.Usage]{}, Handle: listOf[core.Usage],
 		},
 		{
-			Method: "GET", Pattern: "/usage/now", Summary: "Tell how much of the limits is used up in this process", On: "usage", Do: core.ActionRead,
-			Needs: func(o *APIOptions) bool { return o.Limits != nil }, Answer: limitStates{},
-			Handle: func(c *apiCall) error { return c.reply(limitStates{c.api.o.Limits(c.tenant)}) },
+			Method: "GET", Pattern: "/usage/now", Summary: "Tell what a user used today, and what its limits leave", On: "usage", Do: core.ActionRead,
+			Query: []apiParam{{Name: "subject", About: "The user, by its id; yourself without it."}},
+			Needs: counts, Stored: true, Answer: Use{}, Handle: func(c *apiCall) error {
+				subject := c.asked("subject")
+				if subject == "" {
+					subject = c.who.Subject
+				}
+				return c.tellUse(subject)
+			},
 		},
 	}
+}
+
+func counts(o *APIOptions) bool { return o.Used != nil }
+
+// tellUse answers with what a user of the tenant used today.
+func (c *apiCall) tellUse(subject string) error {
+	used, err := c.api.o.Used(c.ctx, c.tenant, subject)
+	if err != nil {
+		return err
+	}
+	return c.reply(used)
 }
