@@ -129,7 +129,6 @@ func bodyOf(pairs ...any) string {
 }
 
 func TestDocumentScenarios(t *testing.T) {
-	t.Parallel()
 	r, d := startDocuments(t)
 	archive, err := documents.NewArchive(core.DefaultTenant, time.Unix(1, 0), map[string][]byte{"shop": []byte(shopText("imported")), "extra": []byte("servers: []\r\n# é\n")})
 	if err != nil {
@@ -155,8 +154,10 @@ func TestDocumentScenarios(t *testing.T) {
 		{name: "is validated", as: "viewer", method: "POST", path: draft + "/validate", status: 200, holds: []string{`"good":true`, `"problems":[]`}},
 		{name: "is read", as: "viewer", method: "GET", path: draft, status: 200, holds: []string{`"base":0`, `"text":"# shop\n`}},
 		{name: "as it is", as: "viewer", method: "GET", path: shop + "/text?of=draft", status: 200, holds: []string{shopText("hidden words")}},
-		{name: "is tried", as: "editor", method: "POST", path: draft + "/test", body: bodyOf("server", "shop", "tool", "greet", "arguments", map[string]any{"n": 1}), status: 200,
-			holds: []string{`"part":"arguments"`, `"part":"invoker"`, `"name":"say"`, `"isError":false`, `"text":"***"`, `"value":{"n":1}`, `"trace_id"`}, lacks: []string{"hidden words"}},
+		{
+			name: "is tried", as: "editor", method: "POST", path: draft + "/test", body: bodyOf("server", "shop", "tool", "greet", "arguments", map[string]any{"n": 1}), status: 200,
+			holds: []string{`"part":"arguments"`, `"part":"invoker"`, `"name":"say"`, `"isError":false`, `"text":"***"`, `"value":{"n":1}`, `"trace_id"`}, lacks: []string{"hidden words"},
+		},
 		{name: "with wrong arguments", as: "editor", method: "POST", path: draft + "/test", body: bodyOf("server", "shop", "tool", "greet", "arguments", map[string]any{"n": "x"}), status: 200, holds: []string{`"outcome":"refused"`, `"isError":true`}},
 		{name: "a tool that is not there", as: "editor", method: "POST", path: draft + "/test", body: bodyOf("server", "shop", "tool", "none"), status: 200, holds: []string{`"code":"not_found"`}},
 		{name: "arguments that are none", as: "editor", method: "POST", path: draft + "/test", body: bodyOf("server", "shop", "tool", "greet", "arguments", []int{1}), status: 422, holds: []string{"/arguments"}},
