@@ -26,6 +26,7 @@ type Call struct {
 
 	ID     string // of the request, for records and logs; "" where none is known
 	Who    Identity
+	Auth   *AuthRequest // how the caller came in; nil where nobody asked who it is
 	Client Client
 	Meta   json.RawMessage // params._meta as sent, nil when absent
 	Header HeaderSource    // the client's HTTP headers, for invokers whose document names them; may be nil

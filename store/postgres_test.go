@@ -1,6 +1,9 @@
 package store
 
 import (
+	"crypto/rand"
+	"os"
+	"strings"
 	"testing"
 	"time"
 
@@ -8,7 +11,9 @@ import (
 	"github.com/sallyport/sallyport/store/storetest"
 )
 
-func postgresAddress(t *testing.T) string { return storetest.Postgres(t) }
+func postgresAddress(t *testing.T) string {
+	return storetest.Postgres(t, os.Getenv, "t"+strings.ToLower(rand.Text()))
+}
 
 func openAddress(t *testing.T, address string) *Store {
 	t.Helper()

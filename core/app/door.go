@@ -43,7 +43,7 @@ type door struct {
 	limiter    core.Limiter
 	recorder   core.Recorder
 	accounts   core.Accounts
-	scopes     func(who core.Identity, server *core.Server, need []string) error
+	scopes     func(who core.Identity, need []string, asked *core.AuthRequest) error
 
 	vault    *vault.Vault
 	store    core.Store // what the admin API changes; nil = there is none
@@ -109,9 +109,7 @@ func (h *gatehouse) openDoor(ctx context.Context) (err error) {
 	d.end = append(d.end, d.callers.Close, d.late.Close, d.identity.Close)
 	if !d.open {
 		d.authorizer = d.authz
-		d.scopes = func(who core.Identity, server *core.Server, need []string) error {
-			return d.authn.Scopes(who, need, &core.AuthRequest{Server: server, Tenant: server.Tenant})
-		}
+		d.scopes = d.authn.Scopes
 	}
 	if err := h.openRecords(); err != nil {
 		return err

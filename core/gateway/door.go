@@ -15,7 +15,11 @@ import (
 func (h *handler) enter(ctx context.Context, call *core.Call, kind, name string, scopes []string) (leave func(), err error) {
 	o := &h.gateway.options
 	if len(scopes) > 0 && o.Scopes != nil {
-		if err := o.Scopes(call.Who, h.server.wire, scopes); err != nil {
+		asked := call.Auth
+		if asked == nil {
+			asked = &core.AuthRequest{Server: h.server.wire, Tenant: h.server.wire.Tenant}
+		}
+		if err := o.Scopes(call.Who, scopes, asked); err != nil {
 			return nil, atDoor(err)
 		}
 	}

@@ -24,7 +24,7 @@ type Options struct {
 	Replica    string          // names this process in records
 	// Scopes checks that an access token was granted all of need; the error has CodeScope
 	// and a Challenge. nil = nobody has scopes.
-	Scopes   func(who core.Identity, server *core.Server, need []string) error
+	Scopes   func(who core.Identity, need []string, asked *core.AuthRequest) error
 	Observer core.Observer // nil = core.NoObserver
 	Log      *slog.Logger  // nil = nothing is logged
 	Now      func() time.Time

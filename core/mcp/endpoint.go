@@ -34,8 +34,9 @@ type Request struct {
 	SessionID   string // SSEMessage: from the query
 	MessagePath string // SSEStream: origin-relative path of the message endpoint, without the query
 	Who         core.Identity
-	Handler     core.Handler // given to Handle, which releases it: not always before Handle returns
-	ID          string       // request id for logs
+	Auth        *core.AuthRequest // how Who was asked; nil = was not
+	Handler     core.Handler      // given to Handle, which releases it: not always before Handle returns
+	ID          string            // request id for logs
 
 	// Seen is filled by Handle for the request log.
 	Seen struct{ RPC, Revision string }

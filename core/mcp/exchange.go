@@ -152,7 +152,7 @@ func (x *exchange) call(kind, name string) *core.Call {
 	c := &x.invocation
 	c.Server, c.Tool = server, name
 	c.For = core.Object{Kind: kind, Server: server, Name: name}
-	c.ID, c.Who, c.Meta, c.Header = x.r.ID, x.r.Who, x.m.p.meta, x.r.Header
+	c.ID, c.Who, c.Auth, c.Meta, c.Header = x.r.ID, x.r.Who, x.r.Auth, x.m.p.meta, x.r.Header
 	x.token = x.m.p.m.progressToken
 	c.Progress, c.LogLevel = x.token != nil, x.level
 	// A method as a value is an allocation: most calls need none.

@@ -42,7 +42,7 @@ func (c *call) caller(rc *fasthttp.RequestCtx, handler core.Handler) bool {
 		return false
 	}
 	who.Address = ask.Address
-	c.request.Who = who
+	c.request.Who, c.request.Auth = who, ask
 	if handler != nil && !handler.Visible(context.Background(), who) {
 		c.server = "" // as if it were not there, in the log of metrics too
 		c.refuse(rc, refusePath)

@@ -1,21 +1,19 @@
 package storetest
 
 import (
-	"crypto/rand"
 	"net/url"
-	"os"
-	"strings"
 	"testing"
 
 	"github.com/jackc/pgx/v5"
 )
 
 // Postgres returns the address of the Postgres for tests, in a schema of this test.
-func Postgres(t *testing.T) string {
+// getenv is os.Getenv, and schema a name that no other test has.
+func Postgres(t *testing.T, getenv func(string) string, schema string) string {
 	t.Helper()
-	address := os.Getenv("SALLYPORT_TEST_POSTGRES")
+	address := getenv("SALLYPORT_TEST_POSTGRES")
 	if address == "" {
-		if os.Getenv("CI") == "true" {
+		if getenv("CI") == "true" {
 			t.Fatal("SALLYPORT_TEST_POSTGRES is not set: run this with .ci/postgres.sh")
 		}
 		t.Skip("SALLYPORT_TEST_POSTGRES is not set: run this with .ci/postgres.sh")
@@ -24,7 +22,6 @@ func Postgres(t *testing.T) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	schema := "t" + strings.ToLower(rand.Text())
 	run := func(statement string) {
 		conn, err := pgx.Connect(t.Context(), address)
 		if err == nil {
