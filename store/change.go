@@ -6,6 +6,7 @@ import (
 	"database/sql/driver"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/uptrace/bun"
@@ -35,8 +36,8 @@ type tx struct {
 func (t *tx) undo(f func()) { t.undos = append(t.undos, f) }
 
 func (t *tx) rollBack() {
-	for i := len(t.undos) - 1; i >= 0; i-- {
-		t.undos[i]()
+	for _, undo := range slices.Backward(t.undos) {
+		undo()
 	}
 }
 

@@ -115,7 +115,10 @@ func (c *circuit) investigate() error {
 		enough = longSilence // connecting takes longer
 	}
 	go func() { answer <- c.ask(ctx) }()
-	defer func() { cancel(); <-answer }()
+	defer func() {
+		cancel()
+		<-answer //nolint:errcheck // it is too late to matter
+	}()
 	answers := c.answers.Load()
 	for quiet, before := time.Duration(0), c.now(); ; {
 		timer := time.NewTimer(step)

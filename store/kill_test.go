@@ -32,7 +32,7 @@ func start(t *testing.T, role string) *process {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &process{Cmd: exec.Command(self), lines: make(chan string, 1<<16)} //nolint:noctx // it is killed
+	p := &process{Cmd: exec.Command(self), lines: make(chan string, 1<<16)}
 	p.Env = append(os.Environ(), childVariable+"="+role)
 	p.Stderr = os.Stderr
 	if p.in, err = p.StdinPipe(); err != nil {

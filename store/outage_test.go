@@ -3,7 +3,6 @@ package store
 import (
 	"bytes"
 	"context"
-	"errors"
 	"net"
 	"net/url"
 	"sync"
@@ -46,7 +45,7 @@ func newProxy(t *testing.T) (*proxy, string) {
 
 func (p *proxy) up(t *testing.T, at string) {
 	t.Helper()
-	listener, err := net.Listen("tcp", at) //nolint:noctx // it is closed
+	listener, err := net.Listen("tcp", at)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -57,7 +56,7 @@ func (p *proxy) up(t *testing.T, at string) {
 			if err != nil {
 				return
 			}
-			server, err := net.Dial("tcp", p.target) //nolint:noctx // likewise
+			server, err := net.Dial("tcp", p.target)
 			if err != nil {
 				client.Close()
 				continue
@@ -333,10 +332,11 @@ func TestPostgresOneStatement(t *testing.T) {
 		func() error { _, err := s.writer.ExecContext(t.Context(), "SELECT 1; SELECT 2"); return err },
 		func() error {
 			rows, err := s.writer.QueryContext(t.Context(), "SELECT 1; SELECT 2")
-			if err == nil {
-				err = errors.Join(rows.Close(), rows.Err())
+			if err != nil {
+				return err
 			}
-			return err
+			defer rows.Close()
+			return rows.Err()
 		},
 	} {
 		if err := do(); sqlState(err) != "42601" {

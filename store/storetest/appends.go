@@ -2,6 +2,7 @@ package storetest
 
 import (
 	"fmt"
+	"strconv"
 	"testing"
 	"time"
 
@@ -32,7 +33,7 @@ func appends(t *testing.T, open Open) {
 	// Many rows are one transaction, of more than one statement.
 	var many []core.Row
 	for i := range 777 {
-		many = append(many, &core.CallRecord{Tenant: "acme", Time: begin.Add(time.Duration(i)), Name: fmt.Sprint(i)})
+		many = append(many, &core.CallRecord{Tenant: "acme", Time: begin.Add(time.Duration(i)), Name: strconv.Itoa(i)})
 	}
 	want(t, "calls", s.Append(t.Context(), many...), "")
 	if n := len(list[core.CallRecord](t, s, core.Query{Tenant: "acme"})); n != 777 {
@@ -84,21 +85,21 @@ func prunes(t *testing.T, open Open) {
 	cut := hour(5)
 	for kind, make := range map[string]func(n int, at time.Time) core.Row{
 		"call": func(n int, at time.Time) core.Row {
-			return &core.CallRecord{Tenant: "acme", ID: fmt.Sprint(n), Time: at}
+			return &core.CallRecord{Tenant: "acme", ID: strconv.Itoa(n), Time: at}
 		},
 		"login": func(n int, at time.Time) core.Row {
-			return &core.Login{Tenant: "acme", ID: fmt.Sprint(n), Sum: fmt.Sprint(n), Expires: at}
+			return &core.Login{Tenant: "acme", ID: strconv.Itoa(n), Sum: strconv.Itoa(n), Expires: at}
 		},
 		"revocation": func(n int, at time.Time) core.Row {
-			return &core.Revocation{Tenant: "acme", Of: "jwt", ID: fmt.Sprint(n), Until: at}
+			return &core.Revocation{Tenant: "acme", Of: "jwt", ID: strconv.Itoa(n), Until: at}
 		},
 		"session": func(n int, at time.Time) core.Row {
-			return &core.LiveSession{Tenant: "acme", ID: fmt.Sprint(n), Expires: at}
+			return &core.LiveSession{Tenant: "acme", ID: strconv.Itoa(n), Expires: at}
 		},
 		"kv": func(n int, at time.Time) core.Row {
-			return &core.Entry{Tenant: "acme", Namespace: "n", Name: fmt.Sprint(n), Expires: &at}
+			return &core.Entry{Tenant: "acme", Namespace: "n", Name: strconv.Itoa(n), Expires: &at}
 		},
-		"replica": func(n int, at time.Time) core.Row { return &core.Replica{ID: fmt.Sprint(n), Seen: at} },
+		"replica": func(n int, at time.Time) core.Row { return &core.Replica{ID: strconv.Itoa(n), Seen: at} },
 		"usage": func(n int, _ time.Time) core.Row {
 			return &core.Usage{Tenant: "acme", Day: begin.AddDate(0, 0, n-5).Format(time.DateOnly), Calls: 1}
 		},
@@ -133,7 +134,7 @@ func prunes(t *testing.T, open Open) {
 	}
 	var many []core.Row
 	for i := range 4321 {
-		many = append(many, &core.CallRecord{Tenant: "many", ID: fmt.Sprint(i), Time: begin})
+		many = append(many, &core.CallRecord{Tenant: "many", ID: strconv.Itoa(i), Time: begin})
 	}
 	want(t, "append", s.Append(t.Context(), many...), "")
 	if n, err := s.Prune(t.Context(), "call", cut); err != nil || n != 4321 {

@@ -3,6 +3,7 @@ package storetest
 import (
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -73,7 +74,7 @@ func filters(t *testing.T, open Open) {
 	)
 	var calls []core.Row
 	for i := range 10 {
-		calls = append(calls, &core.CallRecord{ID: fmt.Sprint(9 - i), Tenant: "acme", Time: begin.Add(time.Duration(i) * time.Second), Server: fmt.Sprint("s", i%2), Outcome: "ok"})
+		calls = append(calls, &core.CallRecord{ID: strconv.Itoa(9 - i), Tenant: "acme", Time: begin.Add(time.Duration(i) * time.Second), Server: fmt.Sprint("s", i%2), Outcome: "ok"})
 	}
 	want(t, "append calls", s.Append(t.Context(), calls...), "")
 	names := func(q core.Query) string {
@@ -87,7 +88,7 @@ func filters(t *testing.T, open Open) {
 	numbers := func(q core.Query) string {
 		var out []string
 		for _, v := range list[core.DocumentVersion](t, s, q) {
-			out = append(out, fmt.Sprint(v.Number))
+			out = append(out, strconv.FormatInt(v.Number, 10))
 		}
 		return strings.Join(out, " ")
 	}

@@ -19,13 +19,13 @@ func atOnce(t *testing.T, open Open) {
 	s := open(t)
 	const workers, numbers = 100, 10
 	for n := range numbers {
-		put(t, s, &core.Setting{Tenant: "acme", Name: fmt.Sprint(n), Value: "0"})
+		put(t, s, &core.Setting{Tenant: "acme", Name: strconv.Itoa(n), Value: "0"})
 	}
 	var all sync.WaitGroup
 	for w := range workers {
 		all.Go(func() {
 			for {
-				row := &core.Setting{Tenant: "acme", Name: fmt.Sprint(w % numbers)}
+				row := &core.Setting{Tenant: "acme", Name: strconv.Itoa(w % numbers)}
 				if err := s.Get(t.Context(), row); err != nil {
 					t.Error(err)
 					return
@@ -45,7 +45,7 @@ func atOnce(t *testing.T, open Open) {
 	}
 	all.Wait()
 	for n := range numbers {
-		row := &core.Setting{Tenant: "acme", Name: fmt.Sprint(n)}
+		row := &core.Setting{Tenant: "acme", Name: strconv.Itoa(n)}
 		want(t, "get", s.Get(t.Context(), row), "")
 		if row.Value != strconv.Itoa(workers/numbers) || row.Version != workers/numbers+1 {
 			t.Errorf("value %s, version %d", row.Value, row.Version)
@@ -90,7 +90,7 @@ func appendAtOnce(t *testing.T, open Open) {
 				var rows []core.Row
 				for tool := range tools {
 					name := (tool*7 + w + i) % tools // each in another order
-					rows = append(rows, &core.Usage{Tenant: "acme", Day: "2026-03-29", Name: fmt.Sprint(name), Calls: 1, Millis: int64(w)})
+					rows = append(rows, &core.Usage{Tenant: "acme", Day: "2026-03-29", Name: strconv.Itoa(name), Calls: 1, Millis: int64(w)})
 				}
 				if err := s.Append(t.Context(), rows...); err != nil {
 					t.Error(err)
@@ -152,7 +152,8 @@ func step(ctx context.Context, r *rapid.T, tx core.Tx, tenant, name string, tria
 	was, there := trial[name]
 	version := int64(rapid.IntRange(0, 3).Draw(r, "version"))
 	row := &core.Role{Tenant: tenant, Name: name, Title: rapid.StringMatching(`[a-z']{0,5}`).Draw(r, "title"), Stamp: core.Stamp{Version: version}}
-	wanted, err := core.Code(""), error(nil)
+	var err error
+	wanted := core.Code("")
 	if rapid.Bool().Draw(r, "delete") {
 		switch {
 		case !there:
@@ -207,7 +208,7 @@ func codes(t *testing.T, open Open) {
 	leave()
 	late, end := context.WithTimeout(t.Context(), 0)
 	defer end()
-	for what, do := range map[string]func(ctx context.Context) error{
+	operations := map[string]func(ctx context.Context) error{
 		"get": func(ctx context.Context) error { return s.Get(ctx, &core.Role{Tenant: "a", Name: "b"}) },
 		"list": func(ctx context.Context) error {
 			_, err := s.List(ctx, &[]core.Role{}, core.Query{Tenant: "a"})
@@ -219,11 +220,11 @@ func codes(t *testing.T, open Open) {
 		"state":    func(ctx context.Context) error { _, err := s.State(ctx); return err },
 		"revision": func(ctx context.Context) error { _, err := s.Revision(ctx); return err },
 		"ping":     s.Ping,
-	} {
+	}
+	for what, do := range operations {
 		want(t, what+" of who has left", do(left), core.CodeCancelled)
 		want(t, what+" too late", do(late), core.CodeTimeout)
 		want(t, what, do(t.Context()), map[bool]core.Code{what == "get": core.CodeNotFound}[true])
-		defer func() { want(t, what+" of a closed store", do(t.Context()), core.CodeUnavailable) }()
 	}
 	heard := make(chan struct{})
 	go func() { defer close(heard); s.Hints(left, func() {}) }()
@@ -233,5 +234,8 @@ func codes(t *testing.T, open Open) {
 	}
 	if err := s.Close(); err != nil {
 		t.Error(err)
+	}
+	for what, do := range operations {
+		want(t, what+" of a closed store", do(t.Context()), core.CodeUnavailable)
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"reflect"
+	"strconv"
 	"time"
 
 	"github.com/sallyport/sallyport/core"
@@ -133,9 +134,9 @@ func fill(v reflect.Value, name string, n, round int, key bool) {
 	case reflect.Float64:
 		v.SetFloat(float64(n) + float64(round)/8 + 0.1)
 	case reflect.Slice:
-		v.Set(reflect.ValueOf([]string{name, fmt.Sprint(n), fmt.Sprint(round), `"quoted", ü`}))
+		v.Set(reflect.ValueOf([]string{name, strconv.Itoa(n), strconv.Itoa(round), `"quoted", ü`}))
 	case reflect.Map:
-		v.Set(reflect.ValueOf(map[string]string{name: fmt.Sprint(n), "ü": fmt.Sprint(round)}))
+		v.Set(reflect.ValueOf(map[string]string{name: strconv.Itoa(n), "ü": strconv.Itoa(round)}))
 	default:
 		panic("storetest: no sample for " + v.Type().String())
 	}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"reflect"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -49,7 +50,7 @@ func oddValues(t *testing.T, open Open) {
 	}
 	far := time.Date(9999, 12, 31, 23, 59, 59, 999999000, time.UTC)
 	for i, at := range []time.Time{{}, time.Unix(0, 0).UTC(), far, begin.In(time.FixedZone("", 7200))} {
-		l := &core.Login{Tenant: "acme", ID: fmt.Sprint("l", i), Sum: fmt.Sprint(i), Made: at, Expires: at}
+		l := &core.Login{Tenant: "acme", ID: fmt.Sprint("l", i), Sum: strconv.Itoa(i), Made: at, Expires: at}
 		put(t, s, l)
 		got := &core.Login{Tenant: "acme", ID: l.ID}
 		want(t, "get", s.Get(t.Context(), got), "")
