@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -23,7 +24,16 @@ type rig struct {
 	*Desk
 	store *memory
 	files []File
+	mu    sync.Mutex
 	at    time.Time
+}
+
+// clock goes on by d and returns the time.
+func (r *rig) clock(d time.Duration) time.Time {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.at = r.at.Add(d)
+	return r.at
 }
 
 var kinds = gateway.Kinds{Invokers: []core.Kind[core.Invoker]{{
@@ -42,8 +52,8 @@ func tree(name string, text []byte) (json.RawMessage, []string, []core.Problem) 
 func newRig(t *testing.T) *rig {
 	t.Helper()
 	r := &rig{at: time.Date(2026, 12, 1, 8, 0, 0, 0, time.UTC)}
-	now := func() time.Time { r.at = r.at.Add(time.Second); return r.at }
-	r.store = newMemory(func() time.Time { return r.at })
+	now := func() time.Time { return r.clock(time.Second) }
+	r.store = newMemory(func() time.Time { return r.clock(0) })
 	r.store.twice = true
 	r.Desk = New(Options{Store: r.store, Check: r.checkAll, Parse: tree, Files: func() []File { return r.files }, Now: now})
 	return r
