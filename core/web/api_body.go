@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -165,7 +166,7 @@ func (d *bodyDecoder) object(path string, value any, to reflect.Value) {
 		}
 	}
 	for name := range object {
-		if !contains(known, name) {
+		if !slices.Contains(known, name) {
 			fix := "write one of " + strings.Join(known, ", ")
 			if near := closest(name, known); near != "" {
 				fix = "write " + near
@@ -233,15 +234,6 @@ func pointerPart(name string) string {
 		name = strings.ToValidUTF8(name[:64], "") + "…"
 	}
 	return pointerEscape.Replace(name)
-}
-
-func contains(list []string, one string) bool {
-	for _, s := range list {
-		if s == one {
-			return true
-		}
-	}
-	return false
 }
 
 // closest returns the known word that was probably meant, or "".

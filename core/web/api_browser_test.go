@@ -15,7 +15,7 @@ import (
 
 // browserScenarios are what a browser does; each row logs in by itself.
 func browserScenarios() []scenario {
-	fresh := func(r *apiRig, t *testing.T, who string) []string { t.Helper(); h, _ := r.login(who); return h }
+	fresh := func(t *testing.T, r *apiRig, who string) []string { t.Helper(); h, _ := r.login(who); return h }
 	return []scenario{
 		{name: "no setup is wanted", method: "GET", path: "/setup", status: 200, holds: []string{`{"wanted":false}`}},
 		{name: "no setup is done", method: "POST", path: "/setup", body: `{"token":"x","name":"eve","password":"` + password + `"}`, status: 401},
@@ -43,7 +43,7 @@ func browserScenarios() []scenario {
 			name: "a login and what is its own", method: "GET", path: "/setup", status: 200,
 			after: func(t *testing.T, r *apiRig, _ apiAnswer) {
 				t.Helper()
-				h := fresh(r, t, "publisher")
+				h := fresh(t, r, "publisher")
 				expect := func(status int, got apiAnswer, holds string) apiAnswer {
 					t.Helper()
 					if got.status != status || !strings.Contains(got.body, holds) {
@@ -64,7 +64,7 @@ func browserScenarios() []scenario {
 				expect(200, r.ask("", "POST", "/api/v1/login/prove", `{"password":"`+password+`"}`, h...), `"until":"`)
 				expect(403, r.ask("", "POST", "/api/v1/me/password", `{"old":"x","new":"another long password"}`, h...), "old password")
 				expect(422, r.ask("", "POST", "/api/v1/me/password", `{"old":"`+password+`","new":"short"}`, h...), `"/new"`)
-				other := fresh(r, t, "publisher")
+				other := fresh(t, r, "publisher")
 				logins := expect(200, r.ask("", "GET", "/api/v1/me/logins", "", h[0]), `"items":[{`)
 				if strings.Contains(logins.body, r.users["editor"]) {
 					t.Error("logins of others")
@@ -74,7 +74,7 @@ func browserScenarios() []scenario {
 				expect(204, r.ask("", "DELETE", "/api/v1/me/logins/"+strings.Split(ids[len(ids)-1], `"`)[0], "", h...), "")
 				changed := r.ask("", "POST", "/api/v1/me/password", `{"old":"`+password+`","new":"`+password+` 2"}`, h...)
 				if changed.status == 401 { // it was this login that ended
-					h = fresh(r, t, "publisher")
+					h = fresh(t, r, "publisher")
 					changed = r.ask("", "POST", "/api/v1/me/password", `{"old":"`+password+`","new":"`+password+` 2"}`, h...)
 				}
 				expect(200, changed, `"csrf":"`)
@@ -86,7 +86,7 @@ func browserScenarios() []scenario {
 		{
 			name: "an administrator ends a login", method: "GET", path: "/setup", status: 200, after: func(t *testing.T, r *apiRig, _ apiAnswer) {
 				t.Helper()
-				h := fresh(r, t, "member")
+				h := fresh(t, r, "member")
 				if got := r.ask("", "GET", "/api/v1/me", "", h[0]); got.status != 200 {
 					t.Fatal(got)
 				}
@@ -104,7 +104,7 @@ func browserScenarios() []scenario {
 		{
 			name: "log out", method: "GET", path: "/setup", status: 200, after: func(t *testing.T, r *apiRig, _ apiAnswer) {
 				t.Helper()
-				h := fresh(r, t, "auditor")
+				h := fresh(t, r, "auditor")
 				got := r.ask("", "POST", "/api/v1/logout", "", h...)
 				if cookie := got.header.Get("Set-Cookie"); got.status != 204 || !strings.HasPrefix(cookie, "sallyport=;") || !strings.Contains(cookie, "Max-Age=0") {
 					t.Errorf("%d %v", got.status, got.header)
@@ -153,7 +153,7 @@ func browserScenarios() []scenario {
 		{
 			name: "connect an account", method: "GET", path: "/setup", status: 200, after: func(t *testing.T, r *apiRig, _ apiAnswer) {
 				t.Helper()
-				h := fresh(r, t, "editor")
+				h := fresh(t, r, "editor")
 				got := r.ask("", "GET", "/api/v1/connect/github?return=/admin/me", "", h[0])
 				if got.status != 303 || !strings.HasPrefix(got.header.Get("Location"), "https://as.example/authorize?") {
 					t.Fatalf("%d %v %s", got.status, got.header, got.body)
@@ -167,7 +167,7 @@ func browserScenarios() []scenario {
 				if got := r.ask("", "GET", callback+"&again=1", "", "Cookie: "+flow); got.status != 401 {
 					t.Errorf("round and round: %d", got.status)
 				}
-				eve := fresh(r, t, "viewer")
+				eve := fresh(t, r, "viewer")
 				if got := r.ask("", "GET", callback+"&again=1", "", "Cookie: "+flow+"; "+strings.TrimPrefix(eve[0], "Cookie: ")); got.status != 403 {
 					t.Errorf("somebody else's account: %d", got.status)
 				}

@@ -1,11 +1,30 @@
 package web
 
 import (
+	"context"
 	"maps"
 	"net/url"
 
 	"github.com/sallyport/sallyport/core"
 )
+
+// AccountFlow connects accounts at upstreams' authorization servers. core/accounts has it.
+type AccountFlow interface {
+	// Begin returns where to send the browser, and what its flow cookie must hold when it
+	// comes back.
+	Begin(ctx context.Context, who core.Identity, connector, redirectURI, returnTo string) (to string, flow core.Secret, err error)
+	// Finish takes what the authorization server sent back, and stores the account.
+	Finish(ctx context.Context, who core.Identity, flow core.Secret, query url.Values, redirectURI string) (AccountConnected, error)
+	// Disconnect forgets an account.
+	Disconnect(ctx context.Context, who core.Identity, connector string) error
+}
+
+// AccountConnected tells which account a flow connected.
+type AccountConnected struct {
+	Connector string // name
+	Title     string // for people
+	Return    string // local path where the browser goes now
+}
 
 const connectRoot = apiRoot + "/connect/"
 
@@ -43,7 +62,7 @@ func beginAccount(c *apiCall) error {
 	return nil
 }
 
-// finishAccount stores an account for who is logged in in this browser. The navigation of
+// finishAccount stores an account for whoever this browser is logged in as. The navigation of
 // the authorization server comes without the login cookie, so the first answer is a page
 // of ours that goes on to the same place, with it.
 func finishAccount(c *apiCall) error {
@@ -58,7 +77,7 @@ func finishAccount(c *apiCall) error {
 		}
 		return c.lead(c.request.path + "?" + c.request.query + "&again=1")
 	}
-	query := url.Values(maps.Clone(c.query))
+	query := maps.Clone(c.query)
 	query.Del("again")
 	c.setCookie(name+flowSuffix, "", 0, false)
 	done, err := c.api.o.Accounts.Finish(c.ctx, c.who, core.Secret(flow), query, c.callback(connectRoot+c.path("connector")))

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/base64"
 	"encoding/json"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -128,7 +129,7 @@ func bodyOf(pairs ...any) string {
 	return string(b)
 }
 
-func TestDocumentScenarios(t *testing.T) {
+func TestDocumentScenarios(t *testing.T) { //nolint:tparallel // a row rests on those before it
 	r, d := startDocuments(t)
 	archive, err := documents.NewArchive(core.DefaultTenant, time.Unix(1, 0), map[string][]byte{"shop": []byte(shopText("imported")), "extra": []byte("servers: []\r\n# é\n")})
 	if err != nil {
@@ -223,7 +224,7 @@ func TestDocumentScenarios(t *testing.T) {
 		if status == 0 {
 			status = 200
 		}
-		if line := route.Method + " " + route.Pattern + " " + decimal(int64(status)); contains(elsewhere, route.tag()) && !r.spec.seen[line] {
+		if line := route.Method + " " + route.Pattern + " " + decimal(int64(status)); slices.Contains(elsewhere, route.tag()) && !r.spec.seen[line] {
 			t.Errorf("no scenario has seen %s", line)
 		}
 	}

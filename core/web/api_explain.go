@@ -1,6 +1,8 @@
 package web
 
 import (
+	"slices"
+
 	"github.com/sallyport/sallyport/core"
 )
 
@@ -31,14 +33,14 @@ func explainRoutes() []apiRoute {
 func explain(c *apiCall) error {
 	form := c.body.(*explainForm)
 	var problems []core.Problem
-	if !contains(core.ObjectKinds, form.Object.Kind) {
+	if !slices.Contains(core.ObjectKinds, form.Object.Kind) {
 		problems = append(problems, wrong("/object/kind", "there is no such kind", suggest(form.Object.Kind, core.ObjectKinds)))
 	}
 	actions := make([]string, len(core.Actions))
 	for i, a := range core.Actions {
 		actions[i] = string(a)
 	}
-	if !contains(actions, string(form.Action)) {
+	if !slices.Contains(actions, string(form.Action)) {
 		problems = append(problems, wrong("/action", "there is no such action", suggest(string(form.Action), actions)))
 	}
 	if form.Subject != "" && form.Token != "" {

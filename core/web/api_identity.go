@@ -151,7 +151,7 @@ func safe(method string) bool { return method == "GET" || method == "HEAD" }
 // checkOrigin refuses pages of others. Same host and another port is another origin.
 func (c *apiCall) checkOrigin() error {
 	r := c.request
-	if r.origin == "" || c.api.lax.origin || r.origin == r.public || contains(c.api.o.Origins, r.origin) {
+	if r.origin == "" || c.api.lax.origin || r.origin == r.public || slices.Contains(c.api.o.Origins, r.origin) {
 		return nil
 	}
 	scheme := "http://"

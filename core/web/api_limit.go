@@ -2,6 +2,7 @@ package web
 
 import (
 	"context"
+	"slices"
 
 	"github.com/sallyport/sallyport/core"
 )
@@ -30,7 +31,7 @@ func limitRoutes() []apiRoute {
 		key:    func(tenant, id string) *core.Limit { return &core.Limit{Tenant: tenant, ID: id} },
 		write: func(_ context.Context, _ *apiCall, _ core.Tx, l *core.Limit, form *limitForm, _ bool) ([]string, error) {
 			var problems []core.Problem
-			if !contains(perWhat, form.Per) {
+			if !slices.Contains(perWhat, form.Per) {
 				problems = append(problems, wrong("/per", "this is not known", "write identity, tenant, server or tool"))
 			}
 			problems = needShort(problems, "/subjects", form.Subjects, 500)

@@ -84,7 +84,8 @@ func loginRoutes() []apiRoute {
 			Method: "GET", Pattern: "/login/{provider}", Summary: "Send the browser to an identity provider", Public: why,
 			Stored: true, Needs: logsIn, Status: 303, Also: []int{401, 404},
 			Query: []apiParam{
-				inTenant, {Name: "return", About: "The path of this site where the browser goes in the end."},
+				inTenant,
+				{Name: "return", About: "The path of this site where the browser goes in the end."},
 				{Name: "prove", About: "1: the login that is there is to be proved again.", Enum: []string{"1"}},
 			},
 			Handle: beginLogin,

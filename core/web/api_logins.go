@@ -36,6 +36,11 @@ type Logins interface {
 	// stores, and returns it.
 	Reset(ctx context.Context, user *core.User) (core.Secret, error)
 
+	LoginFlow
+}
+
+// LoginFlow logs people in by identity providers.
+type LoginFlow interface {
 	// Providers are those that people of a tenant log in with.
 	Providers(ctx context.Context, tenant string) ([]core.Provider, error)
 	// Begin returns where to send the browser, and what its flow cookie must hold when it
@@ -73,29 +78,52 @@ type LoginMade struct {
 	CSRF   core.Secret
 }
 
-// Tokens knows API tokens. core/authn has it.
-type Tokens interface {
-	// Identify returns whose token it is, or CodeUnauthenticated. It does not wait.
-	Identify(token core.Secret, address string) (core.Identity, error)
-	// Mint fills ID, Hint and Sum of a new token, which the caller stores, and returns its
-	// text, which is shown once.
-	Mint(token *core.Token) (core.Secret, error)
+// peopleRoutes are the logins of people, which are no MCP sessions.
+func peopleRoutes() []apiRoute {
+	return []apiRoute{
+		{
+			Method: "GET", Pattern: "/logins", Summary: "List who is logged in to the admin plane", On: "login", Do: core.ActionRead, Stored: true, Paged: true,
+			Query: []apiParam{{Name: "user", About: "Only those of this user, by its id."}}, Answer: pageOf[core.Login]{},
+			Handle: func(c *apiCall) error { return listLogins(c, c.asked("user")) },
+		},
+		{
+			Method: "DELETE", Pattern: "/logins/{id}", Summary: "End a login", On: "login", Do: core.ActionRevoke, Name: "id", Stored: true, Needs: logsIn, Status: 204,
+			Handle: func(c *apiCall) error { return endLogin(c, "") },
+		},
+	}
 }
 
-// AccountFlow connects accounts at upstreams' authorization servers. core/accounts has it.
-type AccountFlow interface {
-	// Begin returns where to send the browser, and what its flow cookie must hold when it
-	// comes back.
-	Begin(ctx context.Context, who core.Identity, connector, redirectURI, returnTo string) (to string, flow core.Secret, err error)
-	// Finish takes what the authorization server sent back, and stores the account.
-	Finish(ctx context.Context, who core.Identity, flow core.Secret, query url.Values, redirectURI string) (AccountConnected, error)
-	// Disconnect forgets an account.
-	Disconnect(ctx context.Context, who core.Identity, connector string) error
+func listLogins(c *apiCall, user string) error {
+	q, err := c.page()
+	if err != nil {
+		return err
+	}
+	if user != "" {
+		q.Equal = map[string]string{"user": user}
+	}
+	page := pageOf[core.Login]{}
+	if page.Next, err = c.api.o.Store.List(c.ctx, &page.Items, q); err != nil {
+		return err
+	}
+	return c.reply(page)
 }
 
-// AccountConnected tells which account a flow connected.
-type AccountConnected struct {
-	Connector string // name
-	Title     string // for people
-	Return    string // local path where the browser goes now
+// endLogin ends a login; owner is whose it must be, "" = anybody's.
+func endLogin(c *apiCall, owner string) error {
+	row := &core.Login{Tenant: c.tenant, ID: c.path("id")}
+	err := c.change("login.revoke", "login", c.path("id"), func(ctx context.Context, tx core.Tx, _ *core.AuditEntry) error {
+		*row = core.Login{Tenant: c.tenant, ID: c.path("id")}
+		if err := c.fetch(ctx, tx, row); err != nil {
+			return err
+		}
+		if owner != "" && row.User != owner {
+			return missing("login")
+		}
+		return tx.Delete(ctx, row)
+	})
+	if err != nil {
+		return err
+	}
+	// This process may have remembered it for some seconds.
+	return c.api.o.Logins.End(c.ctx, c.who, row, c.from())
 }

@@ -168,7 +168,8 @@ const secretCanary = "canary-secret-value"
 func secretScenarios() []scenario {
 	hidden := []string{secretCanary, "sealed.", "Sealed"}
 	return []scenario{
-		{name: "make a secret", as: "admin", method: "POST", path: "/credentials", body: `{"name":"GITHUB_TOKEN","value":"` + secretCanary + `","note":"for the shop"}`, status: 201, holds: []string{`"name":"GITHUB_TOKEN"`, `"set":"2`}, lacks: hidden,
+		{
+			name: "make a secret", as: "admin", method: "POST", path: "/credentials", body: `{"name":"GITHUB_TOKEN","value":"` + secretCanary + `","note":"for the shop"}`, status: 201, holds: []string{`"name":"GITHUB_TOKEN"`, `"set":"2`}, lacks: hidden,
 			after: func(t *testing.T, r *apiRig, _ apiAnswer) {
 				t.Helper()
 				e := lastEntry(t, r, "credential.write")
@@ -182,7 +183,8 @@ func secretScenarios() []scenario {
 				if plain, err := (openSealer{}).Open(core.SealedRow, rows[0].Sealed, core.CredentialBind(&rows[0])...); err != nil || string(plain) != secretCanary {
 					t.Error(err, "the secret is not bound to its row")
 				}
-			}},
+			},
+		},
 		{name: "again", as: "admin", method: "POST", path: "/credentials", body: `{"name":"GITHUB_TOKEN","value":"x"}`, status: 409},
 		{name: "without a value", as: "admin", method: "POST", path: "/credentials", body: `{"name":"X"}`, status: 422, holds: []string{"/value"}},
 		{name: "of a strange name", as: "admin", method: "POST", path: "/credentials", body: `{"name":"1 2","value":"x"}`, status: 422, holds: []string{"/name"}},

@@ -3,6 +3,7 @@ package web
 import (
 	"context"
 	"net/url"
+	"slices"
 	"strings"
 
 	"github.com/sallyport/sallyport/core"
@@ -60,7 +61,7 @@ func providerRoutes() []apiRoute {
 		key: func(tenant, id string) *core.Provider { return &core.Provider{Tenant: tenant, ID: id} },
 		made: func(p *core.Provider, form *providerForm) error {
 			problems := needSlug(nil, "/id", form.ID)
-			if contains(reservedProviders, form.ID) {
+			if slices.Contains(reservedProviders, form.ID) {
 				problems = append(problems, wrong("/id", "this word has another meaning in paths", "choose another"))
 			}
 			if problems != nil {

@@ -43,9 +43,12 @@ func callOf(r *core.CallRecord) callState {
 // callFilters are what calls can be asked for by.
 func callFilters() []apiParam {
 	return []apiParam{
-		{Name: "server", About: "Only on this server."}, {Name: "kind", About: "Only of these.", Enum: []string{"tool", "prompt", "resource"}},
-		{Name: "name", About: "Only of this tool, prompt or resource."}, {Name: "subject", About: "Only by this user, by its id."},
-		{Name: "credential", About: "Only by this token, by its id."}, {Name: "outcome", About: "Only those that ended so: ok, tool_error, or the code of an error."},
+		{Name: "server", About: "Only on this server."},
+		{Name: "kind", About: "Only of these.", Enum: []string{"tool", "prompt", "resource"}},
+		{Name: "name", About: "Only of this tool, prompt or resource."},
+		{Name: "subject", About: "Only by this user, by its id."},
+		{Name: "credential", About: "Only by this token, by its id."},
+		{Name: "outcome", About: "Only those that ended so: ok, tool_error, or the code of an error."},
 		{Name: "via", About: "Only by those who came in so.", Enum: []string{"login", "token", "oauth", "operator"}},
 	}
 }
@@ -116,9 +119,12 @@ func (c *apiCall) timed() (core.Query, error) {
 // auditFilters are what the trail can be asked for by.
 func auditFilters() []apiParam {
 	return []apiParam{
-		{Name: "actor", About: "Only what this user did, by its id."}, {Name: "action", About: "Only this: user.write, document.publish, …"},
-		{Name: "kind", About: "Only what was done to this kind."}, {Name: "name", About: "Only what was done to what is called so."},
-		{Name: "outcome", About: "Only what ended so: ok, or the code of an error."}, {Name: "request", About: "Only what this request did, by its id."},
+		{Name: "actor", About: "Only what this user did, by its id."},
+		{Name: "action", About: "Only this: user.write, document.publish, …"},
+		{Name: "kind", About: "Only what was done to this kind."},
+		{Name: "name", About: "Only what was done to what is called so."},
+		{Name: "outcome", About: "Only what ended so: ok, or the code of an error."},
+		{Name: "request", About: "Only what this request did, by its id."},
 		{Name: "replica", About: "Only what this replica wrote."},
 		{Name: "via", About: "Only by those who came in so.", Enum: []string{"login", "token", "oauth", "operator"}},
 	}

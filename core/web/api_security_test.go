@@ -603,8 +603,15 @@ func TestAPIAlone(t *testing.T) {
 		who, path string
 		status    int
 	}{
-		{"operator", "/plugins", 200}, {"operator", "/me", 200}, {"operator", "/users", 503}, {"operator", "/health", 503}, {"operator", "/calls", 503},
-		{"viewer", "/plugins", 401}, {"", "/plugins", 401}, {"", "/setup", 503}, {"", "/openapi.yaml", 200},
+		{"operator", "/plugins", 200},
+		{"operator", "/me", 200},
+		{"operator", "/users", 503},
+		{"operator", "/health", 503},
+		{"operator", "/calls", 503},
+		{"viewer", "/plugins", 401},
+		{"", "/plugins", 401},
+		{"", "/setup", 503},
+		{"", "/openapi.yaml", 200},
 	} {
 		if got := r.ask(row.who, "GET", "/api/v1"+row.path, ""); got.status != row.status {
 			t.Errorf("%s as %s: %d, want %d: %s", row.path, row.who, got.status, row.status, got.body)

@@ -2,6 +2,7 @@ package web
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/sallyport/sallyport/core"
@@ -23,8 +24,10 @@ func sessionRoutes() []apiRoute {
 		{
 			Method: "GET", Pattern: "/sessions", Summary: "List the MCP sessions that are open", On: "session", Do: core.ActionRead, Stored: true, Paged: true,
 			Query: []apiParam{
-				{Name: "server", About: "Only those on this server."}, {Name: "subject", About: "Only those of this user, by its id."},
-				{Name: "replica", About: "Only those of this replica, by its id."}, {Name: "revision", About: "Only those of this revision of MCP."},
+				{Name: "server", About: "Only those on this server."},
+				{Name: "subject", About: "Only those of this user, by its id."},
+				{Name: "replica", About: "Only those of this replica, by its id."},
+				{Name: "revision", About: "Only those of this revision of MCP."},
 			},
 			Answer: pageOf[core.LiveSession]{}, Handle: listOf[core.LiveSession],
 		},
@@ -41,7 +44,7 @@ func sessionRoutes() []apiRoute {
 			Body: revocationForm{}, Status: 201, Answer: core.Revocation{}, Handle: func(c *apiCall) error {
 				form := c.body.(*revocationForm)
 				var problems []core.Problem
-				if !contains(revokedKinds, form.Of) {
+				if !slices.Contains(revokedKinds, form.Of) {
 					problems = append(problems, wrong("/of", "this is not known", "write session, jwt or subject"))
 				}
 				if problems = needShort(problems, "/id", form.ID, 500); form.ID == "" {

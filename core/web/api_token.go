@@ -7,6 +7,15 @@ import (
 	"github.com/sallyport/sallyport/core"
 )
 
+// Tokens knows API tokens. core/authn has it.
+type Tokens interface {
+	// Identify returns whose token it is, or CodeUnauthenticated. It does not wait.
+	Identify(token core.Secret, address string) (core.Identity, error)
+	// Mint fills ID, Hint and Sum of a new token, which the caller stores, and returns its
+	// text, which is shown once.
+	Mint(token *core.Token) (core.Secret, error)
+}
+
 // ownTokenForm mints a token for oneself.
 type ownTokenForm struct {
 	reasoned

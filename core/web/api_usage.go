@@ -7,8 +7,10 @@ func usageRoutes() []apiRoute {
 		{
 			Method: "GET", Pattern: "/usage", Summary: "List what was used, by day, caller and tool", On: "usage", Do: core.ActionRead, Stored: true, Paged: true,
 			Query: []apiParam{
-				{Name: "day", About: "Only this day of UTC: 2030-01-31."}, {Name: "subject", About: "Only of this user, by its id."},
-				{Name: "server", About: "Only on this server."}, {Name: "name", About: "Only of this tool."},
+				{Name: "day", About: "Only this day of UTC: 2030-01-31."},
+				{Name: "subject", About: "Only of this user, by its id."},
+				{Name: "server", About: "Only on this server."},
+				{Name: "name", About: "Only of this tool."},
 			},
 			Answer: pageOf[core.Usage]{}, Handle: listOf[core.Usage],
 		},

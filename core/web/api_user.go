@@ -32,7 +32,8 @@ func userRoutes() []apiRoute {
 	users := noun[core.User, *core.User, userForm, core.User]{
 		kind: "user", path: "/users", param: "id", one: "a user", many: "users", proof: true,
 		filter: []apiParam{
-			{Name: "name", About: "Only the user of this name."}, {Name: "email", About: "Only users of this address."},
+			{Name: "name", About: "Only the user of this name."},
+			{Name: "email", About: "Only users of this address."},
 			{Name: "service", About: "Only programs, or only people.", Enum: yesNo},
 			{Name: "disabled", About: "Only those that are, or are not.", Enum: yesNo},
 			{Name: "provider", About: "Only those that this provider knows, by its id."},

@@ -378,7 +378,8 @@ func describe(t *testing.T, routes []*apiRoute) node {
 	return node{
 		{"openapi", "3.1.0"},
 		{"info", node{
-			{"title", "Sallyport admin API"}, {"version", "1"},
+			{"title", "Sallyport admin API"},
+			{"version", "1"},
 			{"description", "Everything that administrators do, and what people do for themselves. " +
 				"Bodies are JSON in UTF-8, read strictly: an unknown or doubled key is refused with its path. " +
 				"Changes of what has a version need If-Match with the ETag of what was read. " +
@@ -478,7 +479,10 @@ func (w *describer) operation(r *apiRoute) node {
 		what = append(what, "Answers server-sent events; the data of each is this schema, its id goes into Last-Event-ID.")
 	}
 	n := node{
-		{"tags", []any{r.tag()}}, {"summary", r.Summary}, {"description", strings.Join(what, " ")}, {"operationId", operationID(r)},
+		{"tags", []any{r.tag()}},
+		{"summary", r.Summary},
+		{"description", strings.Join(what, " ")},
+		{"operationId", operationID(r)},
 		{"security", w.security(r)},
 	}
 	var parameters []any
