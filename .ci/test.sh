@@ -98,7 +98,7 @@ skipped() {
 # built from is compiled before, on all of them.
 mapfile -t rooms < <(go list ./... ./.ci/tally | grep -v -e /core/interop -e '/store$' -e /plugins/rewrite -e /plugins/author -e /sdk/conformance)
 go build "${race[@]}" ./... </dev/null || true # the tests will say what is wrong
-timed tests "go test ${race[*]}" -- "${race[@]}" -p 1 -timeout 25m "${rooms[@]:-no packages}"
+timed tests "go test ${race[*]}" -- "${race[@]}" -p 1 -timeout 25m -skip '^TestPostgres' "${rooms[@]:-no packages}"
 
 # Bounds on memory and speed hold only without the race detector: tests that know of it
 # (by a build tag) run once more.
@@ -118,6 +118,10 @@ database() {
     bash .ci/postgres.sh go test -json "${race[@]}" -count=1 -timeout 15m -run '^TestPostgres' ./store </dev/null 2>&1 |
       "$tally" -out "$results" -name "store on Postgres"
     grep -q '^store on Postgres' "$results" || printf 'store on Postgres\t0\t1\t0\n' >>"$results"
+    say "the whole gateway on Postgres"
+    SALLYPORT_TEST_STORE=postgres bash .ci/postgres.sh go test -json "${race[@]}" -count=1 -timeout 15m -run '^Test(Postgres|EveryCall|NoByte|MarksAre|Admin)' ./core/app </dev/null 2>&1 |
+      "$tally" -out "$results" -name "core/app on Postgres"
+    grep -q '^core/app on Postgres' "$results" || printf 'core/app on Postgres\t0\t1\t0\n' >>"$results"
   else
     skipped "store on Postgres" "there is no Postgres"
   fi

@@ -19,6 +19,7 @@ import (
 
 	"github.com/sallyport/sallyport/core"
 	"github.com/sallyport/sallyport/core/documents"
+	"github.com/sallyport/sallyport/store"
 )
 
 // adminCommands are clients of the admin API.
@@ -222,7 +223,12 @@ func (k *adminUsersAdd) run(ctx context.Context, c console) int {
 
 // reset gives a user a temporary password and prints it.
 func (a *adminClient) reset(ctx context.Context, id string) error {
-	answer, err := a.call(ctx, "POST", "/users/"+url.PathEscape(id)+"/password", map[string]any{})
+	path := "/users/" + url.PathEscape(id)
+	now, err := a.call(ctx, "GET", path, nil)
+	if err != nil {
+		return err
+	}
+	answer, err := a.call(ctx, "POST", path+"/password", map[string]any{}, "If-Match", now.etag)
 	if err != nil {
 		return err
 	}
@@ -282,7 +288,16 @@ func (t *adminTarget) flip(ctx context.Context, c console, user string, off bool
 		if err != nil {
 			return err
 		}
-		if _, err := a.call(ctx, "PATCH", path, map[string]any{"disabled": off}, "If-Match", answer.etag); err != nil {
+		now, form := map[string]any{}, map[string]any{"disabled": off}
+		if err := json.Unmarshal(answer.body, &now); err != nil {
+			return err
+		}
+		for _, member := range []string{"name", "title", "email", "service", "provider", "external", "roles", "everywhere"} {
+			if value, found := now[member]; found && value != nil {
+				form[member] = value
+			}
+		}
+		if _, err := a.call(ctx, "PUT", path, form, "If-Match", answer.etag); err != nil {
 			return err
 		}
 		fmt.Fprintf(c.out, "%s: disabled is %t\n", user, off)
@@ -608,13 +623,21 @@ type adminRestore struct {
 }
 
 func (k *adminRestore) run(ctx context.Context, c console) int {
-	return k.onStore(ctx, c, "admin restore", func(h *gatehouse) error {
+	return k.onVault(ctx, c, "admin restore", func(h *gatehouse) error {
 		file, err := os.Open(k.File)
 		if err != nil {
 			return err
 		}
 		defer func() { _ = file.Close() }() // it was only read
-		if err := h.door.late.Restore(ctx, file); err != nil {
+		s, err := store.Open(ctx, h.settings.Database(), store.Options{Replica: h.replica, Log: h.log})
+		if err != nil {
+			return err
+		}
+		if err := errors.Join(s.Restore(ctx, file), s.Close()); err != nil {
+			return err
+		}
+		// Opening it tells whether its secrets can be read with the keys that are here.
+		if err := h.door.late.begin(ctx, false); err != nil {
 			return err
 		}
 		fmt.Fprintln(c.out, "restored")
@@ -624,6 +647,16 @@ func (k *adminRestore) run(ctx context.Context, c console) int {
 
 // onStore opens the store itself, and runs f on it.
 func (t *adminTarget) onStore(ctx context.Context, c console, doing string, f func(h *gatehouse) error) int {
+	return t.onVault(ctx, c, doing, func(h *gatehouse) error {
+		if err := h.door.late.begin(ctx, false); err != nil {
+			return err
+		}
+		return f(h)
+	})
+}
+
+// onVault reads the keys, and runs f before the store is opened.
+func (t *adminTarget) onVault(ctx context.Context, c console, doing string, f func(h *gatehouse) error) int {
 	if t.URL != "" {
 		return c.complain(doing, &core.Error{Code: core.CodeInvalid, Message: doing + " works on the store itself", Fix: "leave out --url, and name the store with --data, --settings or SALLYPORT_STORE_URL; with SQLite stop the gateway first"})
 	}
@@ -636,9 +669,6 @@ func (t *adminTarget) onStore(ctx context.Context, c console, doing string, f fu
 		return c.complain(doing, err)
 	}
 	defer house.close(context.WithoutCancel(ctx))
-	if err := house.door.late.begin(ctx, false); err != nil {
-		return c.complain(doing, err)
-	}
 	if err := f(house); err != nil {
 		return c.complain(doing, err)
 	}

@@ -100,7 +100,7 @@ func away() time.Duration {
 
 // The database goes away under load: no call fails, the admin API says 503 at once, a
 // restart serves what was served, and everything is well again when it is back.
-func TestStoreAway(t *testing.T) {
+func TestPostgresAway(t *testing.T) {
 	dsn := storetest.Postgres(t, os.Getenv, "t"+strings.ToLower(rand.Text()))
 	where, err := url.Parse(dsn)
 	if err != nil {

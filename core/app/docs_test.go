@@ -32,6 +32,7 @@ var frames = map[string]string{
 	"timeouts":         "connections:\n  - name: shop\n    baseUrl: https://shop.example\n    timeouts:\n      {}\n",
 	"breaker":          "connections:\n  - name: shop\n    baseUrl: https://shop.example\n    breaker:\n      {}\n",
 	"cors":             "servers:\n  - name: one\n    cors:\n      {}\n",
+	"access":           "servers:\n  - name: one\n    access:\n      {}\n",
 	"cache":            "servers:\n  - name: one\n    cache:\n      {}\n",
 	"tool":             shop + "servers:\n  - name: one\n    tools:\n      - {}\n",
 	"prompt":           "servers:\n  - name: one\n    prompts:\n      - {}\n",

@@ -3,16 +3,20 @@ package app
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
 	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/sallyport/sallyport/store/storetest"
 )
 
 // operatorToken is the static token of the gateways of these tests.
@@ -59,6 +63,9 @@ func serveIn(t *testing.T, data, document string, flags ...string) *house {
 	args := []string{
 		"serve", "--data", data, "--listen", "127.0.0.1:0", "--drain-lag", "0s", "--drain-hard-stop", "5s",
 		"--admin-token", operatorToken, "--egress-allow", "127.0.0.1/32", "--store-poll", "200ms", "--access-calls-per-second", "0",
+	}
+	if os.Getenv("SALLYPORT_TEST_STORE") == "postgres" && !slices.Contains(flags, "--store-url") {
+		args = append(args, "--store-url", storetest.Postgres(t, os.Getenv, "t"+strings.ToLower(rand.Text())))
 	}
 	if document != "" {
 		file := filepath.Join(t.TempDir(), "gateway.yaml")

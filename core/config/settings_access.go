@@ -97,7 +97,7 @@ func (s *Settings) checkAccess() (problems []core.Problem) {
 		problems = append(problems, core.Problem{Path: path, Message: message, Fix: fix})
 	}
 	if s.Access.Open() && !isLoopback(s.Listen) {
-		wrong("access.callers", "open lets everybody call everything, and "+s.Listen+" can be reached from other machines", "write known, or listen on a loopback address")
+		wrong("access.callers", "open lets everybody call everything, and "+s.Listen+" can be reached from other machines", "write known, or listen on a loopback address such as 127.0.0.1:8080")
 	}
 	given := 0
 	for _, one := range []bool{s.Store.Key != "", s.Store.KeyFile != "", len(s.Store.KeyCommand) > 0} {
