@@ -129,7 +129,7 @@ func bodyOf(pairs ...any) string {
 	return string(b)
 }
 
-func TestDocumentScenarios(t *testing.T) { //nolint:tparallel // a row rests on those before it
+func TestDocumentScenarios(t *testing.T) {
 	r, d := startDocuments(t)
 	archive, err := documents.NewArchive(core.DefaultTenant, time.Unix(1, 0), map[string][]byte{"shop": []byte(shopText("imported")), "extra": []byte("servers: []\r\n# é\n")})
 	if err != nil {

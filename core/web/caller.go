@@ -3,6 +3,7 @@ package web
 import (
 	"context"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -98,8 +99,8 @@ func (c *call) address() string {
 		return text(peer)
 	}
 	hops := strings.Split(strings.Join(c.head.Values("X-Forwarded-For"), ","), ",")
-	for i := len(hops) - 1; i >= 0; i-- {
-		hop, err := netip.ParseAddr(strings.TrimSpace(hops[i]))
+	for _, one := range slices.Backward(hops) {
+		hop, err := netip.ParseAddr(strings.TrimSpace(one))
 		if err != nil {
 			break
 		}
