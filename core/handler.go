@@ -21,12 +21,17 @@ type Handler interface {
 	GetPrompt(ctx context.Context, call *Call) (*Result, error)
 	ReadResource(ctx context.Context, call *Call) (*Result, error)
 	Complete(ctx context.Context, who Identity, complete *CompleteRequest) (*Completion, error)
+	Watchable
+	Release()
+}
+
+// Watchable is what may be known of a server without using it.
+type Watchable interface {
 	// Visible tells whether who may know that this server exists.
 	Visible(ctx context.Context, who Identity) bool
 	// Changes calls f for each change of this server that who may know of, across
 	// reloads, until stop is called. f must not block.
 	Changes(who Identity, f func(Change)) (stop func())
-	Release()
 }
 
 // Server is what a client learns of a server when it connects.

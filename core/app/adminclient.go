@@ -13,6 +13,7 @@ import (
 	"net/netip"
 	"net/url"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -129,8 +130,8 @@ func (t *adminTarget) begin(ctx context.Context, c console, client *adminClient)
 }
 
 func (a *adminClient) close() {
-	for i := len(a.end) - 1; i >= 0; i-- {
-		a.end[i]()
+	for _, end := range slices.Backward(a.end) {
+		end()
 	}
 }
 

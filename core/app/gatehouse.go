@@ -40,7 +40,6 @@ type gatehouse struct {
 	estate    *estate
 	sessions  *web.Sessions
 	edge      *web.Edge
-	admin     *web.Edge // the admin API on an address of its own; nil = it has none
 }
 
 // newGatehouse puts the parts together. Nothing listens yet.
