@@ -4,8 +4,8 @@
 # What is left out counts as skipped, and a skip fails the run when CI=true.
 #
 # The suites: check (.ci/check.sh); the Go tests, with the race detector where there is a C
-# compiler, one suite a room; the store, one suite a database; the Go modules of their own (sdk/go and plugins); the crates
-# and the npm package of the SDKs and plugins; sdk/conformance; the bundled plugins, built
+# compiler, one suite a room; the store, one suite a database; the Go modules of their own
+# (sdk/go and plugins); the crates and the npm package of the SDKs and plugins; sdk/conformance; the bundled plugins, built
 # twice and with their fixtures; and core/interop: clients and conformance suites that
 # nobody here wrote, against the real binary.
 set -uo pipefail
