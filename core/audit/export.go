@@ -105,17 +105,24 @@ func Export(ctx context.Context, reader core.Reader, w io.Writer, q core.Query, 
 		s.Trails = append(s.Trails, *out.ends[replica])
 	}
 	s.MAC = s.mac(o.Key)
-	last, err := jsonBytes(s)
+	last, err := s.line(o.Format)
 	if err != nil {
 		return nil, err
 	}
-	if o.Format == CSV {
-		last = csvRow(append([]string{summaryMark, string(last)}, make([]string, len(csvHeader)-2)...))
-	} else {
-		last = append(append([]byte(`{"summary":`), last...), "}\n"...)
-	}
 	_, err = w.Write(last)
 	return s, err
+}
+
+// line is how a summary is written, and the only way.
+func (s *Summary) line(format Format) ([]byte, error) {
+	text, err := jsonBytes(s)
+	if err != nil {
+		return nil, err
+	}
+	if format == CSV {
+		return csvRow(append([]string{summaryMark, string(text)}, make([]string, len(csvHeader)-2)...)), nil
+	}
+	return append(append([]byte(`{"summary":`), text...), "}\n"...), nil
 }
 
 const summaryMark = "summary"

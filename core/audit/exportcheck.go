@@ -101,6 +101,14 @@ func (x *importer) read() error {
 			x.fault(FaultEdited, "", 0, time.Time{}, "line %d cannot be read", x.lines)
 		case summary != nil:
 			x.summary = summary
+			// The MAC is over what it says, and JSON says one thing in many ways.
+			format := JSONL
+			if x.csv {
+				format = CSV
+			}
+			if written, err := summary.line(format); err != nil || !bytes.Equal(bytes.TrimSuffix(line, []byte("\n")), bytes.TrimSuffix(written, []byte("\n"))) {
+				x.fault(FaultEdited, "", 0, summary.Time, "the summary is not written as we write it")
+			}
 			continue
 		case entry != nil:
 			x.entry(entry)

@@ -29,9 +29,9 @@ type RecorderOptions struct {
 	Now      func() time.Time
 }
 
-// mostBatch is how many records are written at once: so many rows cost what a few
-// dozen cost alone.
-const mostBatch = 200
+// mostBatch is how many records are written at once. A commit that is durable costs what
+// some hundred rows do, and there are two for each batch.
+const mostBatch = 2000
 
 // Recorder keeps records of calls: they wait in a buffer, and Run writes them in batches,
 // each with an entry of the trail that tells their sum.
