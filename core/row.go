@@ -261,7 +261,7 @@ func (v *DocumentVersion) Key() Key {
 	return Key{"version", v.Tenant, v.Document + "@" + strconv.FormatInt(v.Number, 10)}
 }
 
-// Module is a plugin that was uploaded: documents name it by source: store:NAME.
+// Module is a plugin that the store keeps, with what was approved for it.
 type Module struct {
 	Tenant   string `json:"tenant"`
 	Name     string `json:"name"`     // as its manifest says, with - for /

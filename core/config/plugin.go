@@ -22,7 +22,7 @@ var plugin = describe[core.PluginConfig]("plugin",
 	},
 	must("name", matching(`^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$`, "1 to 63 small letters, digits and -, beginning and ending with a letter or digit"),
 		"What documents call it. Unique among all documents.").such("weather"),
-	must("source", matching(`^(oci://[^/\s]+/[^\s]+|[^:\s][^:\r\n]*)$`, "a file, or oci://HOST/REPOSITORY with a tag or a digest").named("upload the plugin and write store:NAME, or write oci://…"),
+	must("source", matching(`^(oci://[^/\s]+/[^\s]+|[^:\s][^:\r\n]*)$`, "a file, or oci://HOST/REPOSITORY with a tag or a digest").named("write oci://HOST/REPOSITORY"),
 		"Where the module is: a file, or `oci://host/repository[:tag][@digest]`. A relative path stays below the directory of the document. A tag that moves is noticed.").
 		such("plugins/weather.wasm", "oci://registry.example.com/acme/weather:1.4"),
 	may("manifest", matching(`^[^:\s][^:\r\n]*$`, "a file").named("leave it out: the manifest in the module counts, or that which was uploaded with it"), "The file of its manifest, for a module that has none in it.").
