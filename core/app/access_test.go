@@ -177,3 +177,37 @@ func namesIn(t *testing.T, body, list, member string) []string {
 	}
 	return names
 }
+
+// What metrics and mistakes name is for callers on this machine, and for whoever may.
+func TestMetricsAreNotForStrangers(t *testing.T) {
+	r := serve(t, twoDoors, "--trusted-proxies", "127.0.0.1/32")
+	member := r.program("default", "m", []string{"member"})
+	for _, row := range []struct {
+		name, from, token string
+		want              int
+	}{
+		{"on this machine", "", "", 200},
+		{"from elsewhere", "203.0.113.9", "", 404},
+		{"from elsewhere with a token that may not", "203.0.113.9", member, 404},
+		{"from elsewhere with the operator's", "203.0.113.9", operatorToken, 200},
+	} {
+		var header []string
+		if row.from != "" {
+			header = []string{"X-Forwarded-For", row.from}
+		}
+		if got := r.send("GET", "/metrics", row.token, nil, header...); got.status != row.want {
+			t.Errorf("%s: %d", row.name, got.status)
+		}
+	}
+}
+
+// A server of the default tenant that stands where a tenant does is said to be out of
+// reach.
+func TestShadowedServer(t *testing.T) {
+	r := serve(t, "servers:\n  - name: acme\n    tools:\n      - {name: say, invoker: {kind: echo}}\n")
+	r.admin("POST", "/tenants", map[string]any{"id": "acme"})
+	got := r.admin("POST", "/reload", nil)
+	if text := fmt.Sprint(got["problems"]); !strings.Contains(text, "the tenant acme stands at /acme") {
+		t.Error(text)
+	}
+}

@@ -147,7 +147,7 @@ func (h *gatehouse) openEdge(sealer core.Sealer) (err error) {
 	h.edge, err = web.New(web.Options{
 		Servers: servers{h.telemetry.Traced(h.estate), h.estate}, Endpoint: endpoint, API: h.sameAPI(), Doorkeeper: h.door.doorkeeper(), Public: h.settings.Access.Public,
 		Hosts: h.settings.AllowedHosts, Origins: h.settings.AllowedOrigins, TrustedProxies: h.settings.TrustedProxies,
-		Ready: h.estate.first().state.readiness, Metrics: h.metrics, Observer: h.telemetry, Log: h.log,
+		Ready: h.estate.first().state.readiness, Metrics: h.metrics, Watching: h.watching(), Observer: h.telemetry, Log: h.log,
 		Limits: web.Limits{
 			Body: int(l.Body), Head: int(l.Headers), Read: l.Read, Idle: l.Idle, Write: l.Write, InFlight: l.InFlight,
 			Streams: l.Streams, Connections: l.Connections, PerIP: l.PerAddress, Heartbeat: l.KeepAlive,
@@ -155,6 +155,23 @@ func (h *gatehouse) openEdge(sealer core.Sealer) (err error) {
 		Drain: web.DrainTimes{Lag: h.settings.Drain.Lag, Stop: h.settings.Drain.Stop},
 	})
 	return err
+}
+
+// watching tells who may read metrics from another machine: whoever may read the health
+// of every tenant, since metrics name what all of them serve.
+func (h *gatehouse) watching() func(core.HeaderSource, string) bool {
+	d := &h.door
+	if d.open {
+		return nil // only callers on this machine come at all
+	}
+	return func(header core.HeaderSource, address string) bool {
+		token, found := strings.CutPrefix(header.Get("Authorization"), "Bearer ")
+		if !found {
+			return false
+		}
+		who, err := d.authn.Identify(core.Secret(token), address)
+		return err == nil && d.authz.Authorize(context.Background(), who, core.ActionRead, core.Object{Kind: "health", Tenant: core.EveryTenant}) == nil
+	}
 }
 
 // sameAPI is the admin API where it stands beside the MCP servers.

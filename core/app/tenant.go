@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -167,11 +168,33 @@ func (t *tenant) load(ctx context.Context) (problems []core.Problem, refused boo
 		t.files.also(slices.Concat(t.resources, t.gateway.PluginFiles())...)
 	}
 	t.state.set(t.gateway.Revision(), problems, refused)
+	problems = append(problems, t.shadowed(cfg)...)
 	mistakes, warnings := tally(problems)
 	t.house.telemetry.Reloaded(core.ReloadEvent{
 		OK: !refused, Mistakes: mistakes, Warnings: warnings, Revision: t.gateway.Revision(), Duration: time.Since(began),
 	})
 	return problems, refused
+}
+
+// shadowed warns of servers of the default tenant that stand where another tenant does.
+func (t *tenant) shadowed(cfg core.Config) (problems []core.Problem) {
+	if t.id != core.DefaultTenant {
+		return nil
+	}
+	for i := range cfg.Servers {
+		s := &cfg.Servers[i]
+		prefix := s.Name
+		if s.Prefix != nil {
+			prefix = *s.Prefix
+		}
+		first, _, _ := strings.Cut(prefix, "/")
+		if first != core.DefaultTenant && t.house.estate.get(first) != nil {
+			p := s.Problem("/prefix", "the tenant "+first+" stands at /"+first+", so this server cannot be reached", "give it another prefix")
+			p.Warning = true
+			problems = append(problems, p)
+		}
+	}
+	return problems
 }
 
 // tellOfFiles tells the clients of each resource whose file has other content than

@@ -28,6 +28,7 @@ type Edge struct {
 	proxies  []netip.Prefix
 	ready    func() Readiness
 	metrics  func() ([]byte, string)
+	watching func(header core.HeaderSource, address string) bool
 	observer core.Observer
 	log      *slog.Logger
 	now      func() time.Time
@@ -70,7 +71,7 @@ func New(o Options) (*Edge, error) {
 	}
 	e := &Edge{
 		servers: o.Servers, endpoint: o.Endpoint, api: o.API, gate: newGate(o.Hosts, o.Origins), proxies: o.TrustedProxies,
-		ready: o.Ready, metrics: o.Metrics, observer: o.Observer, log: o.Log, now: o.Now, limits: o.Limits, times: o.Drain,
+		ready: o.Ready, metrics: o.Metrics, watching: o.Watching, observer: o.Observer, log: o.Log, now: o.Now, limits: o.Limits, times: o.Drain,
 		doorkeeper: o.Doorkeeper, public: strings.TrimSuffix(o.Public, "/"), retryAfter: strconv.Itoa(o.Limits.RetryAfter), idPrefix: fmt.Sprintf("%x-", seed[8:14]),
 		conns: make(map[uint64]*conn), detached: make(map[uint64]*conn), perIP: make(map[netip.Addr]int),
 	}

@@ -2,6 +2,7 @@ package web
 
 import (
 	"encoding/json"
+	"net/netip"
 )
 
 // Readiness is what /readyz tells.
@@ -12,6 +13,19 @@ type Readiness struct {
 	// ReloadError is what was wrong with the documents at the last reload, as JSON;
 	// nil = it went well.
 	ReloadError json.RawMessage `json:"reloadError,omitempty"`
+}
+
+// mayWatch tells whether the caller may learn what is served here: one on this machine,
+// or one that the gateway knows and that may.
+func (c *call) mayWatch() bool {
+	from := c.address()
+	if c.edge.watching == nil {
+		return true
+	}
+	if at, err := netip.ParseAddr(from); err == nil && at.IsLoopback() && c.conn.local.IsLoopback() {
+		return true
+	}
+	return c.edge.watching(&c.head, from)
 }
 
 // own answers /healthz, /readyz and /metrics.
@@ -27,6 +41,9 @@ func (c *call) own() *answer {
 		if c.edge.draining.Load() {
 			r.Ready, r.Draining = false, true
 		}
+		if r.ReloadError != nil && !c.mayWatch() {
+			r.ReloadError = json.RawMessage(`[]`) // that there are mistakes, and not which
+		}
 		a := &answer{status: 200, contentType: "application/json"}
 		if !r.Ready {
 			a.status = 503
@@ -38,7 +55,7 @@ func (c *call) own() *answer {
 		a.body = body
 		return a
 	case "metrics":
-		if c.edge.metrics != nil {
+		if c.edge.metrics != nil && c.mayWatch() {
 			body, contentType := c.edge.metrics()
 			return &answer{status: 200, contentType: contentType, body: body}
 		}

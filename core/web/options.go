@@ -56,6 +56,10 @@ type Options struct {
 	Ready   func() Readiness
 	Metrics func() (body []byte, contentType string)
 
+	// Watching tells who may read /metrics and what /readyz says of mistakes, beside callers
+	// on this machine; nil = everybody. Both name servers and documents.
+	Watching func(header core.HeaderSource, address string) bool
+
 	Observer core.Observer
 	Log      *slog.Logger
 	// Now is a running clock: deadlines of connections are counted from it.
