@@ -125,10 +125,3 @@ type Accounts interface {
 
 // CodeConnect says that the caller must connect an account first.
 const CodeConnect Code = "connect"
-
-// KV is the key-value store of plugins: per tenant and namespace.
-type KV interface {
-	Get(ctx context.Context, tenant, namespace, name string) (value []byte, found bool, err error)
-	Set(ctx context.Context, tenant, namespace, name string, value []byte, life time.Duration) error
-	Delete(ctx context.Context, tenant, namespace, name string) error
-}
