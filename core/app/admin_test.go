@@ -46,6 +46,8 @@ func TestAdminCommands(t *testing.T) {
 	typed(t, 0, "admin", "setup", "--url", r.origin, "--token", token, "--name", "ada", "--password-file", password)
 	typed(t, 1, "admin", "setup", "--url", r.origin, "--token", token, "--name", "eve", "--password-file", password)
 
+	typed(t, 1, "admin", "users", "list", "--url", "http://gateway.example", "--token-file", operator) // in the clear
+
 	to := []string{"--url", r.origin, "--token-file", operator}
 	admin := func(args ...string) string {
 		t.Helper()

@@ -65,6 +65,9 @@ func (t *adminTarget) connect(ctx context.Context, c console) (*adminClient, err
 	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.User != nil {
 		return client, &core.Error{Code: core.CodeInvalid, Message: "--url is no origin", Fix: "write it like http://127.0.0.1:8080"}
 	}
+	if at, err := netip.ParseAddr(u.Hostname()); u.Scheme == "http" && u.Hostname() != "localhost" && (err != nil || !at.Unmap().IsLoopback()) {
+		return client, &core.Error{Code: core.CodeInvalid, Message: "--url would send the token to " + u.Host + " without encryption", Fix: "write https, or run the command on the machine of the gateway"}
+	}
 	client.origin = u.Scheme + "://" + u.Host
 	token, _ := c.lookup("SALLYPORT_ADMIN_TOKEN")
 	if t.TokenFile != "" {
