@@ -78,6 +78,17 @@ func (w watched) expect(t *testing.T, what string) {
 	}
 }
 
+// settle takes what is told until nothing is.
+func (w watched) settle() {
+	for {
+		select {
+		case <-w.told:
+		case <-time.After(250 * time.Millisecond):
+			return
+		}
+	}
+}
+
 func (w watched) silent(t *testing.T, what string) {
 	t.Helper()
 	select {
@@ -218,24 +229,34 @@ func TestWatchReferences(t *testing.T) {
 	}
 	w.Also(terms)
 	running := watching(t, w, Options{})
-	write(t, token, "b")
+	swap(t, token, "b")
 	running.expect(t, "the file of a reference")
-	write(t, filepath.Join(secrets, "other"), "c")
+	running.settle() // a change while it starts may be told twice
+	swap(t, filepath.Join(secrets, "other"), "c")
 	running.silent(t, "another file beside it")
 	do(t, os.Remove(token))
 	running.expect(t, "it is gone")
-	write(t, token, "b")
+	swap(t, token, "b")
 	running.expect(t, "it is back")
-	write(t, terms, "y")
+	swap(t, terms, "y")
 	running.expect(t, "a further file")
 	running.Also(terms)
 
-	write(t, filepath.Join(dir, "a.yaml"), "connections: [{name: a, baseUrl: 'http://x', credential: {type: bearer, token: '${file:"+later+"}'}}]\n")
+	swap(t, filepath.Join(dir, "a.yaml"), "connections: [{name: a, baseUrl: 'http://x', credential: {type: bearer, token: '${file:"+later+"}'}}]\n")
 	running.expect(t, "another reference")
-	write(t, later, "z")
+	swap(t, later, "z")
 	running.expect(t, "the file that was missing")
-	write(t, token, "c")
+	swap(t, token, "c")
 	running.silent(t, "the file that is referred to no more")
+}
+
+// swap writes a file in one step: a write in place is seen empty first, now and then,
+// and told twice.
+func swap(t *testing.T, name, text string) {
+	t.Helper()
+	fresh := filepath.Join(t.TempDir(), "fresh")
+	write(t, fresh, text)
+	do(t, os.Rename(fresh, name))
 }
 
 // What happens between reading and watching is not lost.
