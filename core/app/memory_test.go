@@ -22,6 +22,7 @@ func TestMemoryLimit(t *testing.T) {
 }
 
 func TestTuneMemory(t *testing.T) {
+	ballast = nil // gateways of other tests may have made one
 	limit := debug.SetMemoryLimit(-1)
 	defer func() { debug.SetMemoryLimit(limit); ballast = nil }()
 	file := filepath.Join(t.TempDir(), "memory.max")
