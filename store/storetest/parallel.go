@@ -214,7 +214,7 @@ func codes(t *testing.T, open Open) {
 			_, err := s.List(ctx, &[]core.Role{}, core.Query{Tenant: "a"})
 			return err
 		},
-		"change":   func(ctx context.Context) error { return tryPut(ctx, s, &core.Role{Tenant: "a", Name: "b"}) },
+		"change":   func(ctx context.Context) error { return tryPut(ctx, s, &core.Role{Tenant: "a", Name: "changed"}) },
 		"audit":    func(ctx context.Context) error { return s.Audit(ctx, entry("a.b")) },
 		"append":   func(ctx context.Context) error { return s.Append(ctx, &core.Replica{ID: "a"}) },
 		"state":    func(ctx context.Context) error { _, err := s.State(ctx); return err },
