@@ -150,3 +150,17 @@ func TestAdminCommands(t *testing.T) {
 		t.Errorf("%v %v", list, err)
 	}
 }
+
+// Whoever may open the store of a gateway that is stopped needs no token to set it up.
+func TestAdminSetupOnTheStore(t *testing.T) {
+	password := filepath.Join(t.TempDir(), "password")
+	if err := os.WriteFile(password, []byte("correct horse battery"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	data := t.TempDir()
+	typed(t, 0, "admin", "setup", "--data", data, "--name", "ada", "--password-file", password)
+	if list := typed(t, 0, "admin", "users", "list", "--data", data); !strings.Contains(list, "ada") {
+		t.Error(list)
+	}
+	typed(t, 1, "admin", "setup", "--data", data, "--name", "eve", "--password-file", password)
+}

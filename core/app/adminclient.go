@@ -40,6 +40,7 @@ type adminClient struct {
 	token  core.Secret
 	tenant string
 	raw    bool
+	setup  core.Secret // of the store that was opened here; "" = it has an administrator, or is elsewhere
 	way    http.RoundTripper
 	out    io.Writer
 	end    []func()
@@ -123,7 +124,7 @@ func (t *adminTarget) begin(ctx context.Context, c console, client *adminClient)
 	go func() { ended <- house.run(ctx, nil, func(ln net.Listener) { ready <- ln }) }()
 	select {
 	case ln := <-ready:
-		client.origin, client.token = originOf(ln), settings.Admin.Token
+		client.origin, client.token, client.setup = originOf(ln), settings.Admin.Token, house.setup
 		client.end = append(client.end, func() { stop(); <-ended })
 		return nil
 	case <-ended:

@@ -13,7 +13,7 @@ import (
 type adminSetup struct {
 	adminTarget
 
-	Token        string `help:"The setup token. [$$SALLYPORT_SETUP_TOKEN]" placeholder:"TOKEN"`
+	Token        string `help:"The setup token that the gateway printed; not needed without --url. [$$SALLYPORT_SETUP_TOKEN]" placeholder:"TOKEN"`
 	Name         string `help:"Name to log in with." default:"admin" placeholder:"NAME"`
 	PasswordFile string `name:"password-file" help:"File with the password; without it the first line of standard input is read." placeholder:"FILE"`
 }
@@ -23,6 +23,9 @@ func (k *adminSetup) run(ctx context.Context, c console) int {
 		token := k.Token
 		if token == "" {
 			token, _ = c.lookup("SALLYPORT_SETUP_TOKEN")
+		}
+		if token == "" {
+			token = a.setup.Reveal() // whoever may open the store may do this
 		}
 		password, err := secretFrom(k.PasswordFile)
 		if err != nil {

@@ -4,9 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"log/slog"
-	"os"
-	"path/filepath"
-	"strings"
 	"sync"
 
 	"github.com/sallyport/sallyport/core"
@@ -21,6 +18,7 @@ type documentSet struct {
 	read  func() (core.Config, []core.Problem)
 	watch func(ctx context.Context, log *slog.Logger, changed func())
 	also  func(files ...string) // further files whose change matters
+	paths []string              // of the files; nil where they are none that people edit
 }
 
 // watchedFiles reads files and directories, and watches them.
@@ -33,7 +31,7 @@ func watchedFiles(settings config.Settings, house *gatehouse) *documentSet {
 			w.Log = log
 			w.Run(ctx, changed)
 		},
-		also: w.Also,
+		also: w.Also, paths: settings.Config,
 	}
 }
 
@@ -59,16 +57,11 @@ func (h *gatehouse) fileDocuments() []documents.File {
 	if first == nil || first.files == nil {
 		return nil
 	}
-	var list []documents.File
-	cfg, _ := first.files.read()
-	for _, source := range cfg.Sources {
-		path := source.Name()
-		text, err := os.ReadFile(path)
-		if err != nil {
-			continue // loading them says so
-		}
-		base := filepath.Base(path)
-		list = append(list, documents.File{Name: strings.TrimSuffix(base, filepath.Ext(base)), Path: path, Text: text})
+	// Past the watcher: what it reads counts as loaded.
+	texts, _ := config.Texts(first.files.paths) // loading them says what is wrong
+	list := make([]documents.File, len(texts))
+	for i, one := range texts {
+		list[i] = documents.File(one)
 	}
 	return list
 }

@@ -1,9 +1,17 @@
 package app
 
 import (
+	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/sallyport/sallyport/core"
 	"github.com/sallyport/sallyport/core/config"
@@ -55,4 +63,76 @@ func TestReloadError(t *testing.T) {
 	if r := s.readiness(); r.ReloadError != nil || !r.Ready {
 		t.Errorf("a warning is told as an error: %s", r.ReloadError)
 	}
+}
+
+// Whoever lists or checks documents reads the files past the watcher: a change that is not
+// loaded yet is still told.
+func TestReadingSwallowsNoChange(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "shop.yaml")
+	write := func(text string) {
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, row := range []struct {
+		name  string
+		read  func(h *gatehouse) string
+		holds string
+	}{
+		{"list", func(h *gatehouse) string { return string(h.fileDocuments()[0].Text) }, "name: two"},
+		{"check", func(h *gatehouse) string { return fmt.Sprint(h.check(t.Context(), core.DefaultTenant, nil)) }, "two"},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			write("servers:\n  - {name: one}\n")
+			settings := config.Defaults()
+			settings.Config, settings.Data, settings.Admin.Listen, settings.Access.Callers = []string{file}, "", "off", "open"
+			h, err := newGatehouse(t.Context(), settings, console{out: io.Discard, err: io.Discard, lookup: os.LookupEnv, environ: os.Environ}, kinds())
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer h.close(context.Background())
+			docs := watchedFiles(settings, h)
+			h.estate.first().files = docs
+			docs.read()
+			write("servers:\n  - {name: two}\n")
+			if got := row.read(h); !strings.Contains(got, row.holds) {
+				t.Errorf("it reads %s", got)
+			}
+			ctx, stop := context.WithCancel(t.Context())
+			told, ended := make(chan struct{}, 8), make(chan struct{})
+			go func() {
+				defer close(ended)
+				docs.watch(ctx, slog.New(slog.DiscardHandler), func() { told <- struct{}{} })
+			}()
+			select {
+			case <-told:
+			case <-time.After(10 * time.Second):
+				t.Error("the change is never told")
+			}
+			stop()
+			<-ended
+		})
+	}
+}
+
+// A draft that is checked while documents are loaded waits: what a load remembers as
+// served is what it opened.
+func TestDraftsWaitForLoads(t *testing.T) {
+	p := &tenantPlugins{open: func() (*pluginHouse, error) { return nil, errors.New("none here") }}
+	held, release := p.hold(t.Context())
+	if _, problems := p.Open(held, nil); problems != nil {
+		t.Error(problems)
+	}
+	opened := make(chan struct{})
+	go func() {
+		defer close(opened)
+		p.Open(t.Context(), nil)
+	}()
+	select {
+	case <-opened:
+		t.Error("a draft came between")
+	case <-time.After(50 * time.Millisecond):
+	}
+	release()
+	<-opened
 }

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -82,7 +83,10 @@ func (h *gatehouse) openDoor(ctx context.Context) (err error) {
 	if d.vault, err = h.openVault(ctx); err != nil {
 		return err
 	}
-	d.late = &late{log: h.log, open: h.openStore, ready: func() { _ = d.keeper.refresh(ctx) }}
+	d.late = &late{log: h.log, open: h.openStore, ready: func() {
+		_ = d.keeper.refresh(ctx) // said already
+		h.restoreQuotas(ctx)
+	}}
 	d.feed = audit.NewFeed(time.Now)
 	d.store = prompt{d.feed.Watch(d.late), func(ctx context.Context) { _ = d.keeper.refresh(ctx) }}
 	d.identity = egress.RoundTripper(h.egress, "identity provider", identityLimit, identityTimeout)
@@ -146,15 +150,25 @@ func (h *gatehouse) openRecords() (err error) {
 		Replica: h.replica, Calls: s.KeepCalls, Audit: s.Keep, Log: h.log, Now: time.Now,
 		Others: map[string]time.Duration{"login": 0, "revocation": 0, "kv": 0, "replica": 24 * time.Hour},
 	})
-	d.work = append(d.work, d.records.Run, d.bounds.Run, beat.run, old.Run, func(ctx context.Context) {
-		key, err := d.vault.Derive(auditKey)
-		if err != nil { // the store was never reached, and nothing was written
-			<-ctx.Done()
-			return
-		}
-		audit.NewAnchors(d.store, audit.AnchorOptions{Key: key, Replica: h.replica, File: s.Anchors, Observer: h.telemetry, Log: h.log, Now: time.Now}).Run(ctx)
-	})
+	d.work = append(d.work, h.keepRecords, d.bounds.Run, beat.run, old.Run)
 	return nil
+}
+
+// keepRecords writes records, and anchors the trail for as long: the last anchor comes
+// after the last record.
+func (h *gatehouse) keepRecords(ctx context.Context) {
+	d := &h.door
+	anchoring, stop := context.WithCancel(context.WithoutCancel(ctx))
+	var work sync.WaitGroup
+	if key, err := d.vault.Derive(auditKey); err == nil { // else the store was never reached, and nothing was written
+		anchors := audit.NewAnchors(d.store, audit.AnchorOptions{
+			Key: key, Replica: h.replica, File: h.settings.Audit.Anchors, Observer: h.telemetry, Log: h.log, Now: time.Now,
+		})
+		work.Go(func() { anchors.Run(anchoring) })
+	}
+	d.records.Run(ctx)
+	stop()
+	work.Wait()
 }
 
 // counting adds up what calls use beside keeping them.
@@ -189,7 +203,7 @@ func (h *gatehouse) openVault(ctx context.Context) (*vault.Vault, error) {
 		}
 		keys = core.Secret("memory:" + base64.StdEncoding.EncodeToString(key[:]))
 	}
-	v, err := vault.Open(ctx, vault.Options{Dir: h.settings.Data, Keys: keys, Command: s.KeyCommand, Environment: h.console.environ(), Now: time.Now, Log: h.log})
+	v, err := vault.Open(ctx, vault.Options{Dir: h.settings.Data, Keys: keys, Command: s.KeyCommand, Environment: foreign(h.console.environ()), Now: time.Now, Log: h.log})
 	if err != nil {
 		return nil, err
 	}
@@ -200,6 +214,11 @@ func (h *gatehouse) openVault(ctx context.Context) (*vault.Vault, error) {
 		}
 	}
 	return v, nil
+}
+
+// foreign leaves out our own variables: they hold secrets that a key command has no use for.
+func foreign(environ []string) []string {
+	return slices.DeleteFunc(environ, func(one string) bool { return strings.HasPrefix(one, "SALLYPORT_") })
 }
 
 // openStore opens the database, and refuses one that was sealed with other keys.
@@ -341,14 +360,19 @@ func (h *gatehouse) begin(ctx context.Context) (setup core.Secret, err error) {
 		}
 		return "", nil
 	}
-	if err := d.bounds.Restore(ctx); err != nil {
-		h.log.Warn("quotas begin anew: what was used today could not be read", "error", err)
-	}
+	h.restoreQuotas(ctx)
 	setup, needed, err := d.logins.EnsureSetup(ctx)
 	if err != nil || !needed {
 		return "", err
 	}
 	return setup, nil
+}
+
+// restoreQuotas counts what was used today before this process began.
+func (h *gatehouse) restoreQuotas(ctx context.Context) {
+	if err := h.door.bounds.Restore(ctx); err != nil {
+		h.log.Warn("quotas begin anew: what was used today could not be read", "error", err)
+	}
 }
 
 // lastKnown reads the State that was written to disk last; nil when there is none.

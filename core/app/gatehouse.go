@@ -34,6 +34,7 @@ type gatehouse struct {
 	changed   chan struct{} // something outside the documents asks for another load
 	replica   string        // random, for each start
 	started   time.Time
+	setup     core.Secret // token that makes the first administrator; "" = there is one
 	quiet     bool        // nothing is printed but what is wrong
 	serving   atomic.Bool // the tenants of the start are loaded: later ones are when they come
 	door      door
@@ -230,8 +231,8 @@ func (h *gatehouse) run(ctx context.Context, docs *documentSet, ready func(net.L
 	defer h.close(context.WithoutCancel(ctx))
 	first := h.estate.first()
 	first.files = docs
-	setup, err := h.begin(ctx)
-	if err != nil {
+	var err error
+	if h.setup, err = h.begin(ctx); err != nil {
 		return h.console.complain("serve", err)
 	}
 	problems, refused := first.begin(ctx)
@@ -275,7 +276,7 @@ func (h *gatehouse) run(ctx context.Context, docs *documentSet, ready func(net.L
 	go func() { served <- h.edge.Serve(ctx, ln) }()
 	h.log.Info("serving", "address", ln.Addr().String(), "revision", first.gateway.Revision(), "version", version)
 	ready(ln)
-	h.tellSetup(setup, ln)
+	h.tellSetup(h.setup, ln)
 	err = <-served
 	stop()
 	work.Wait()

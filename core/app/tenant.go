@@ -100,11 +100,12 @@ func (h *gatehouse) readStored(tenant string, documents []core.Document) (core.C
 func (h *gatehouse) check(ctx context.Context, id string, documents []core.Document) []core.Problem {
 	t := h.estate.get(id)
 	if t == nil {
-		t = h.newTenant(id)
+		return notServed(id)
 	}
 	cfg, problems := h.readStored(id, documents)
 	if t.files != nil {
-		files, wrong := t.files.read()
+		// Past the watcher: what it reads counts as loaded.
+		files, wrong := config.Read(t.files.paths, h.reading(id))
 		cfg, problems = join(files, cfg), append(problems, wrong...)
 	}
 	catalog, more := t.gateway.Build(ctx, cfg)
@@ -138,12 +139,20 @@ func (t *tenant) begin(ctx context.Context) (problems []core.Problem, refused bo
 	return again, refused
 }
 
+// notServed is what is wrong with any document of a tenant that is disabled, or that this
+// replica does not know yet.
+func notServed(id string) []core.Problem {
+	return []core.Problem{{Message: "the tenant " + id + " is not served here", Fix: "enable the tenant, or try again in a moment when it was made just now"}}
+}
+
 // load reads, builds and publishes. When something is wrong, nothing changes. One load
 // runs at a time.
 func (t *tenant) load(ctx context.Context) (problems []core.Problem, refused bool) {
 	t.loading.Lock()
 	defer t.loading.Unlock()
 	began := time.Now()
+	ctx, release := t.plugins.hold(ctx)
+	defer release()
 	cfg, problems := t.read()
 	catalog, more := t.gateway.Build(ctx, cfg)
 	problems, refused = judge(config.Merge(problems, more), catalog)
@@ -236,16 +245,33 @@ func (t *tenant) close(ctx context.Context) error {
 // need none.
 type tenantPlugins struct {
 	open func() (*pluginHouse, error)
+	// holding is held by a load from its Open to its Remember: a draft that is checked
+	// meanwhile must not become what is remembered as served.
+	holding sync.Mutex
 
 	mu     sync.Mutex
+	end    context.CancelFunc // of Run
 	host   *pluginHouse
 	closed bool
 	ctx    context.Context //nolint:containedctx // of Run, for a host that is opened later
 	work   sync.WaitGroup
 }
 
-// Open returns the plugins that configs describe.
+// loading marks the context of a load, whose Open need not wait for itself.
+type loading struct{}
+
+// hold keeps the plugins of drafts from being opened until release is called.
+func (p *tenantPlugins) hold(ctx context.Context) (held context.Context, release func()) {
+	p.holding.Lock()
+	return context.WithValue(ctx, loading{}, true), p.holding.Unlock
+}
+
+// Open returns the plugins that configs describe. Those of a draft wait for a load.
 func (p *tenantPlugins) Open(ctx context.Context, configs []core.PluginConfig) (core.PluginSet, []core.Problem) {
+	if ctx.Value(loading{}) == nil {
+		p.holding.Lock()
+		defer p.holding.Unlock()
+	}
 	p.mu.Lock()
 	if p.host == nil && len(configs) == 0 {
 		p.mu.Unlock()
@@ -294,8 +320,13 @@ func (p *tenantPlugins) runHost() {
 
 // Run looks after the plugins until ctx ends.
 func (p *tenantPlugins) Run(ctx context.Context) {
+	ctx, end := context.WithCancel(ctx)
+	defer end()
 	p.mu.Lock()
-	p.ctx = ctx
+	p.ctx, p.end = ctx, end
+	if p.closed {
+		end()
+	}
 	p.runHost()
 	p.mu.Unlock()
 	<-ctx.Done()
@@ -337,6 +368,9 @@ func (p *tenantPlugins) close(ctx context.Context) error {
 	p.mu.Lock()
 	p.closed = true
 	host := p.host
+	if p.end != nil {
+		p.end() // a tenant may go before the gateway does
+	}
 	p.mu.Unlock()
 	if host == nil {
 		return nil

@@ -21,14 +21,14 @@ func (r trials) Try(ctx context.Context, id string, documents []core.Document, c
 	h := r.house
 	t := h.estate.get(id)
 	if t == nil {
-		t = h.newTenant(id)
+		return nil, notServed(id)
 	}
 	seen := &revealed{}
 	o := seen.watch(h.reading(id))
 	var cfg core.Config
 	var problems []core.Problem
 	if t.files != nil {
-		cfg, problems = config.Read(h.settings.Config, o)
+		cfg, problems = config.Read(t.files.paths, o)
 	}
 	o.Stored = true
 	for i := range documents {
