@@ -60,7 +60,7 @@ type Store interface {
 	Audit(ctx context.Context, entries ...*AuditEntry) error
 	// Append adds or replaces rows that are many and are not audited (call records, usage,
 	// live sessions, last uses, replicas), in one transaction. Versions are not looked at.
-	// Usage is added to what stands there.
+	// Usage is added to what stands there. Audit entries among them are added to the trail.
 	Append(ctx context.Context, rows ...Row) error
 	// Prune deletes rows of a kind (call, audit up to an anchor, login, revocation, session,
 	// kv, usage, replica) that are older than before, or expired by then, and returns how

@@ -18,13 +18,22 @@ import (
 // Append adds or replaces rows: call records, sessions, replicas, revocations, keys and
 // values of plugins. Numbers of usage are added to those that stand there; anchors are
 // added only. Of users, tokens and logins it sets the time of the last use and nothing
-// else, where the row is still there and the time is later. Every other kind is refused.
+// else, where the row is still there and the time is later. Audit entries go to the end of
+// the trail. Every other kind is refused.
 func (s *Store) Append(ctx context.Context, rows ...core.Row) error {
 	if len(rows) == 0 {
 		return nil
 	}
 	kinds := make([][]core.Row, len(tables))
+	var entries []*core.AuditEntry
 	for _, row := range rows {
+		if entry, ok := row.(*core.AuditEntry); ok {
+			if entry.Seq != 0 || entry.Action == "" {
+				return invalid("the audit entry has a place already, or no action", "a new entry, with an action")
+			}
+			entries = append(entries, entry)
+			continue
+		}
 		table, err := tableOf(row)
 		if err != nil {
 			return err
@@ -50,7 +59,7 @@ func (s *Store) Append(ctx context.Context, rows ...core.Row) error {
 				return nil, err
 			}
 		}
-		return nil, nil
+		return entries, nil
 	})
 }
 
@@ -165,6 +174,9 @@ func (s *Store) Prune(ctx context.Context, kind string, before time.Time) (int64
 		return 0, invalid("rows of this kind are not pruned", "call, audit, login, revocation, session, kv, usage or replica")
 	}
 	k := table.about()
+	if kind == calls.about().name {
+		return s.pruneCalls(ctx, momentOf(before))
+	}
 	where, args := "? < ?", []any{bun.Ident(k.expires), momentOf(before)}
 	switch kind {
 	case audits.name:
@@ -185,6 +197,21 @@ func (s *Store) Prune(ctx context.Context, kind string, before time.Time) (int64
 
 // pruned is how many rows one transaction deletes: others want to write, too.
 const pruned = 2000
+
+// pruneCalls deletes records of calls, some blocks in one transaction.
+func (s *Store) pruneCalls(ctx context.Context, before moment) (total int64, err error) {
+	for {
+		n := int64(0)
+		err = s.write(ctx, "prune call rows", func(ctx context.Context, t *tx) (_ []*core.AuditEntry, err error) {
+			n, err = calls.prune(ctx, t, before)
+			return nil, err
+		})
+		total += n
+		if err != nil || n == 0 {
+			return total, err
+		}
+	}
+}
 
 func (s *Store) pruneSome(ctx context.Context, k *kind, where string, args []any) (n int64, err error) {
 	err = s.write(ctx, "prune "+k.title()+" rows", func(ctx context.Context, t *tx) ([]*core.AuditEntry, error) {

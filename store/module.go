@@ -9,13 +9,20 @@ import (
 type moduleRow struct {
 	bun.BaseModel `bun:"table:modules"`
 
-	Tenant   string `bun:",pk"`
-	Name     string `bun:",pk"`
-	Digest   string
-	Manifest string
-	Content  []byte
-	Size     int64
-	Grants   words
+	Tenant     string `bun:",pk"`
+	Name       string `bun:",pk"`
+	Digest     string
+	Manifest   string
+	Content    []byte
+	Size       int64
+	Plugin     string
+	Release    string
+	Kinds      words
+	Asks       words
+	Signatures string
+	Grants     words
+	Approved   *moment
+	ApprovedBy string
 	stamp
 }
 
@@ -29,13 +36,15 @@ var modules = &shelf[core.Module, moduleRow]{
 	model: func(m *core.Module) moduleRow {
 		return moduleRow{
 			Tenant: m.Tenant, Name: m.Name, Digest: m.Digest, Manifest: m.Manifest, Content: bytesOf(m.Bytes), Size: int64(m.Size),
-			Grants: wordsOf(m.Grants), stamp: stampOf(m.Stamp),
+			Plugin: m.Plugin, Release: m.Release, Kinds: wordsOf(m.Kinds), Asks: wordsOf(m.Asks), Signatures: m.Signatures,
+			Grants: wordsOf(m.Grants), Approved: maybeMoment(m.Approved), ApprovedBy: m.ApprovedBy, stamp: stampOf(m.Stamp),
 		}
 	},
 	noun: func(m *moduleRow) core.Module {
 		return core.Module{
 			Tenant: m.Tenant, Name: m.Name, Digest: m.Digest, Manifest: m.Manifest, Bytes: m.Content, Size: int(m.Size),
-			Grants: m.Grants.list(), Stamp: m.stamp.of(),
+			Plugin: m.Plugin, Release: m.Release, Kinds: m.Kinds.list(), Asks: m.Asks.list(), Signatures: m.Signatures,
+			Grants: m.Grants.list(), Approved: m.Approved.maybe(), ApprovedBy: m.ApprovedBy, Stamp: m.stamp.of(),
 		}
 	},
 	stamp: func(m *core.Module) *core.Stamp { return &m.Stamp },

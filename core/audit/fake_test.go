@@ -125,7 +125,16 @@ func (m *memory) Append(ctx context.Context, rows ...core.Row) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	for _, row := range rows {
+		if e, ok := row.(*core.AuditEntry); ok && m.onAudit != nil {
+			if err := m.onAudit(e); err != nil {
+				return err
+			}
+		}
+	}
+	for _, row := range rows {
 		switch r := row.(type) {
+		case *core.AuditEntry:
+			m.link(r)
 		case *core.CallRecord:
 			m.calls = append(m.calls, *r)
 		case *core.Anchor:

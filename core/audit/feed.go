@@ -225,4 +225,17 @@ func (w *watched) Audit(ctx context.Context, entries ...*core.AuditEntry) error 
 	return nil
 }
 
+// Append tells of the entries among rows.
+func (w *watched) Append(ctx context.Context, rows ...core.Row) error {
+	if err := w.Store.Append(ctx, rows...); err != nil {
+		return err
+	}
+	for _, row := range rows {
+		if entry, ok := row.(*core.AuditEntry); ok {
+			w.feed.Audit(entry)
+		}
+	}
+	return nil
+}
+
 var _ core.Store = (*watched)(nil)

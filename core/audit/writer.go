@@ -24,7 +24,6 @@ type writer struct {
 	queue    []slot
 	bytes    int
 	batch    []slot // what is being written
-	rows     bool   // its rows are there; its entry is not
 	tries    int
 	after    string // last id of the batch before
 	retry    time.Time
@@ -99,7 +98,7 @@ func (w *writer) step(ctx context.Context) {
 			for i := range w.batch {
 				w.bytes -= w.batch[i].size
 			}
-			w.rows, w.tries = false, 0
+			w.tries = 0
 		}
 		if err := w.write(ctx); err != nil {
 			w.failed(ctx, err)
@@ -156,30 +155,21 @@ func (w *writer) dropped(now time.Time, n int64) {
 	w.lost.Add(n)
 }
 
-// write writes the batch: its rows, then the entry that tells their sum. A process that
-// is killed between leaves rows without an entry, which Verify reports as torn.
+// write writes the batch: its records, and the entry that tells their sum, or neither.
 func (w *writer) write(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, writeTime)
 	defer cancel()
 	records := make([]core.CallRecord, len(w.batch))
+	rows := make([]core.Row, 0, len(w.batch)+1)
 	for i := range w.batch {
 		records[i] = w.batch[i].record
-	}
-	if !w.rows {
-		rows := make([]core.Row, len(records))
-		for i := range records {
-			rows[i] = &records[i]
-		}
-		if err := w.store.Append(ctx, rows...); err != nil {
-			return err
-		}
-		w.rows = true
+		rows = append(rows, &records[i])
 	}
 	details, err := json.Marshal(NewBatch(w.o.Replica, w.after, records))
 	if err != nil {
 		return err
 	}
-	return w.store.Audit(ctx, w.entry(ActionCalls, details))
+	return w.store.Append(ctx, append(rows, w.entry(ActionCalls, details))...)
 }
 
 func (w *writer) entry(action string, details json.RawMessage) *core.AuditEntry {

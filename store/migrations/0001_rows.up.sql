@@ -201,7 +201,14 @@ CREATE TABLE modules (
   manifest TEXT NOT NULL,
   content BLOB NOT NULL,
   size BIGINT NOT NULL,
+  plugin TEXT NOT NULL,
+  release TEXT NOT NULL,
+  kinds TEXT NOT NULL,
+  asks TEXT NOT NULL,
+  signatures TEXT NOT NULL,
   grants TEXT NOT NULL,
+  approved BIGINT,
+  approved_by TEXT NOT NULL,
   version BIGINT NOT NULL, created BIGINT NOT NULL, updated BIGINT NOT NULL, changed_by TEXT NOT NULL,
   PRIMARY KEY (tenant, name)
 );
@@ -342,29 +349,19 @@ CREATE TABLE anchors (
   PRIMARY KEY (replica, seq)
 );
 
+-- Blocks of call records, of one tenant and replica each (store/callblock.go).
 CREATE TABLE calls (
   tenant TEXT NOT NULL,
-  id TEXT NOT NULL,
-  at BIGINT NOT NULL,
+  last_id TEXT NOT NULL,
   replica TEXT NOT NULL,
-  subject TEXT NOT NULL,
-  who TEXT NOT NULL,
-  via TEXT NOT NULL,
-  credential TEXT NOT NULL,
-  server TEXT NOT NULL,
-  kind TEXT NOT NULL,
-  name TEXT NOT NULL,
-  revision TEXT NOT NULL,
-  client TEXT NOT NULL,
-  outcome TEXT NOT NULL,
-  duration BIGINT NOT NULL,
-  bytes_in BIGINT NOT NULL,
-  bytes_out BIGINT NOT NULL,
-  request TEXT NOT NULL,
-  trace TEXT NOT NULL,
-  arguments TEXT NOT NULL,
-  result TEXT NOT NULL,
-  PRIMARY KEY (tenant, id)
+  first_id TEXT NOT NULL,
+  from_at BIGINT NOT NULL,
+  to_at BIGINT NOT NULL,
+  count BIGINT NOT NULL,
+  packed BLOB NOT NULL,
+  PRIMARY KEY (tenant, last_id, replica)
 );
-CREATE INDEX calls_at ON calls (at, tenant, id);
-CREATE INDEX calls_tenant_at ON calls (tenant, at, id);
+CREATE INDEX calls_from ON calls (from_at, tenant, last_id, replica);
+CREATE INDEX calls_to ON calls (to_at, tenant, last_id, replica);
+CREATE INDEX calls_tenant_from ON calls (tenant, from_at, last_id, replica);
+CREATE INDEX calls_tenant_to ON calls (tenant, to_at, last_id, replica);

@@ -96,8 +96,10 @@ func keyField(row core.Row, field string) bool {
 			return true
 		}
 	case "Replica", "Seq":
-		_, anchor := row.(*core.Anchor)
-		return anchor
+		switch row.(type) {
+		case *core.Anchor, *core.CallRecord: // ids are those of a replica
+			return true
+		}
 	}
 	return false
 }
