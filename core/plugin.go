@@ -14,7 +14,7 @@ import (
 type PluginConfig struct {
 	At        `json:"-"`
 	Name      string              `json:"name"`                // what documents call it; a slug
-	Source    string              `json:"source"`              // file (a relative one stays below the document's directory), or oci://host/repository[:tag][@digest]
+	Source    string              `json:"source"`              // file (a relative one stays below the document's directory), oci://host/repository[:tag][@digest], or store:NAME
 	Manifest  string              `json:"manifest,omitempty"`  // file; absent = in the module, or plugin.yaml beside it
 	Digest    string              `json:"digest,omitempty"`    // pin, sha256:…; also approves what that version asks for
 	Disabled  bool                `json:"disabled,omitempty"`  // not loaded; what names it refuses

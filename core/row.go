@@ -261,18 +261,32 @@ func (v *DocumentVersion) Key() Key {
 	return Key{"version", v.Tenant, v.Document + "@" + strconv.FormatInt(v.Number, 10)}
 }
 
-// Module is a plugin that the store keeps, with what was approved for it.
+// Module is a plugin that the store keeps. Documents name it (source: store:NAME) once
+// somebody approved what it asks for; an upload stands beside what runs until then.
 type Module struct {
 	Tenant   string `json:"tenant"`
-	Name     string `json:"name"`     // as its manifest says, with - for /
-	Digest   string `json:"digest"`   // sha256:… of Bytes
+	Name     string `json:"name"`     // as its manifest says, with - for /; of an upload that waits, with ModuleWaits behind it
+	Digest   string `json:"digest"`   // sha256:… of the artifact that Bytes and Manifest make: what is pinned and signed
 	Manifest string `json:"manifest"` // YAML; "" = in the module
 	Bytes    []byte `json:"-"`
 	Size     int    `json:"size"`
-	// Grants is what was approved for this digest, in words; By of the Stamp approved.
-	Grants []string `json:"grants"`
+
+	Plugin  string   `json:"plugin"`  // as its manifest says: acme/weather
+	Release string   `json:"release"` // its version there
+	Kinds   []string `json:"kinds"`
+	Asks    []string `json:"asks"` // what its manifest asks for, in words
+	// Signatures are those that came with it, as JSON: claims, until they are verified.
+	Signatures string `json:"-"`
+	// Grants is what was approved for this digest, in words; empty while nobody did.
+	Grants     []string   `json:"grants"`
+	Approved   *time.Time `json:"approved,omitempty"`
+	ApprovedBy string     `json:"approvedBy,omitempty"` // subject
 	Stamp
 }
+
+// ModuleWaits ends the name of a Module that was uploaded and that nobody approved yet. No
+// plugin has an @ in its name.
+const ModuleWaits = "@waiting"
 
 // Key returns where the module stands.
 func (m *Module) Key() Key { return Key{"module", m.Tenant, m.Name} }

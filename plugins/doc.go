@@ -2,7 +2,7 @@
 // decides whether it may be loaded and what it may reach, and makes of it the parts that
 // a Catalog is built from.
 //
-//	core.PluginConfig ─► source (file, oci://) ─► artifact, digest
+//	core.PluginConfig ─► source (file, oci://, store:) ─► artifact, digest
 //	                        │ pin, signature, growth (trust)      ─ no ─► core.Problem
 //	                        │ request ∩ grants, secrets, config   ─ no ─► core.Problem
 //	                        ▼

@@ -28,6 +28,9 @@ type Options struct {
 	Trust trust.Policy
 	// Registry is how oci:// sources are fetched. Without a Transport they are refused.
 	Registry registry.Options
+	// Stored returns a module of the store by its name (store:NAME), every part checked
+	// against a digest that was approved; nil = there is no store. It is asked at each Open.
+	Stored   func(ctx context.Context, name string) (*registry.Artifact, error)
 	Dial     core.Egress    // for the guests' HTTP; nil = they reach nothing
 	KV       hostcall.Store // nil = in memory, one for the life of the Host
 	Observer core.Observer

@@ -152,9 +152,12 @@ func (h *Host) open(ctx context.Context, c *core.PluginConfig, o *opened) {
 	}
 	level := h.levelOf(c, &o.mistakes)
 	var p *Plugin
-	if strings.HasPrefix(c.Source, "oci://") {
+	switch {
+	case strings.HasPrefix(c.Source, "oci://"):
 		p = h.fromRegistry(ctx, c, level, o)
-	} else {
+	case StoredName(c.Source) != "":
+		p = h.fromStore(ctx, c, level, o)
+	default:
 		p = h.fromFiles(ctx, c, level, o)
 	}
 	if p == nil {

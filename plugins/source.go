@@ -25,10 +25,13 @@ const (
 	CosignSuffix    = ".cosign.json" // {"payload": base64, "signature": base64}
 )
 
+// Bounds of those files, in bytes.
 const (
 	maxStatements = 64 << 10
-	statementHead = "sallyport-signature/"
+	MaxCosign     = 4 * trust.MaxSignature
 )
+
+const statementHead = "sallyport-signature/"
 
 // folder reads files: below one directory, or wherever the operator says.
 type folder struct {
@@ -110,31 +113,35 @@ func sameVersion(a, b []byte) bool {
 
 // signatures reads those that stand beside a module. Nothing about them is believed.
 func (f *folder) signatures(module string) ([]trust.Signature, error) {
-	var found []trust.Signature
-	body, err := f.file(module+SignatureSuffix, maxStatements)
-	switch {
-	case err == nil:
-		for _, one := range statements(body) {
-			found = append(found, trust.Signature{Form: trust.FormSallyport, Body: one})
-		}
-	case !errors.Is(err, fs.ErrNotExist):
+	own, err := f.file(module+SignatureSuffix, maxStatements)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
 	}
-	body, err = f.file(module+CosignSuffix, 4*trust.MaxSignature)
-	if errors.Is(err, fs.ErrNotExist) {
+	cosign, err := f.file(module+CosignSuffix, MaxCosign)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	return readSignatures(own, cosign, module+CosignSuffix)
+}
+
+// readSignatures reads statements of ours, one after the other, and a signature of cosign,
+// which is called name in a mistake; nil = there are none.
+func readSignatures(own, cosign []byte, name string) ([]trust.Signature, error) {
+	var found []trust.Signature
+	for _, one := range statements(own) {
+		found = append(found, trust.Signature{Form: trust.FormSallyport, Body: one})
+	}
+	if len(cosign) == 0 {
 		return found, nil
 	}
-	if err != nil {
-		return nil, err
-	}
-	var cosign struct {
+	var one struct {
 		Payload   []byte `json:"payload"`
 		Signature string `json:"signature"`
 	}
-	if err := wire.Unmarshal(body, &cosign); err != nil {
-		return nil, &core.Error{Code: core.CodeInvalid, Message: module + CosignSuffix + " cannot be read: " + err.Error(), Fix: `write {"payload": base64 of the payload, "signature": base64 of its signature}`}
+	if err := wire.Unmarshal(cosign, &one); err != nil {
+		return nil, &core.Error{Code: core.CodeInvalid, Message: name + " cannot be read: " + err.Error(), Fix: `write {"payload": base64 of the payload, "signature": base64 of its signature}`}
 	}
-	return append(found, trust.Signature{Form: trust.FormCosign, Body: cosign.Payload, Cosign: cosign.Signature}), nil
+	return append(found, trust.Signature{Form: trust.FormCosign, Body: one.Payload, Cosign: one.Signature}), nil
 }
 
 // statements splits a file of statements at their first lines.

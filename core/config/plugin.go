@@ -22,9 +22,9 @@ var plugin = describe[core.PluginConfig]("plugin",
 	},
 	must("name", matching(`^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$`, "1 to 63 small letters, digits and -, beginning and ending with a letter or digit"),
 		"What documents call it. Unique among all documents.").such("weather"),
-	must("source", matching(`^(oci://[^/\s]+/[^\s]+|[^:\s][^:\r\n]*)$`, "a file, or oci://HOST/REPOSITORY with a tag or a digest").named("write oci://HOST/REPOSITORY"),
-		"Where the module is: a file, or `oci://host/repository[:tag][@digest]`. A relative path stays below the directory of the document. A tag that moves is noticed.").
-		such("plugins/weather.wasm", "oci://registry.example.com/acme/weather:1.4"),
+	must("source", matching(`^(oci://[^/\s]+/[^\s]+|store:[a-z0-9][a-z0-9-]{0,127}[a-z0-9]|[^:\s][^:\r\n]*)$`, "a file, oci://HOST/REPOSITORY with a tag or a digest, or store:NAME").named("upload the module and write store:NAME, or write oci://HOST/REPOSITORY"),
+		"Where the module is: a file, `oci://host/repository[:tag][@digest]`, or `store:NAME`, a module that was uploaded to the tenant and approved. A relative path stays below the directory of the document. A tag that moves is noticed.").
+		such("plugins/weather.wasm", "oci://registry.example.com/acme/weather:1.4", "store:acme-weather"),
 	may("manifest", matching(`^[^:\s][^:\r\n]*$`, "a file").named("leave it out: the manifest in the module counts, or that which was uploaded with it"), "The file of its manifest, for a module that has none in it.").
 		without("the manifest in the module, or plugin.yaml beside it").such("plugins/weather/plugin.yaml"),
 	may("digest", matching(`^sha256:[0-9a-f]{64}$`, "sha256: and 64 hexadecimal digits in small letters"),
