@@ -30,7 +30,7 @@ func (k checkCommand) run(ctx context.Context, c console) int {
 	dial := egress.New(egress.Options{Log: quiet, Allow: settings.Egress.Allow})
 	defer func() { _ = dial.Close() }() // what was open is of no use any more
 	// What the gateway remembers of plugins is not touched: only its start approves.
-	loaded, err := openPlugins(settings.Plugins, "", dial, core.NoObserver{}, quiet, nil, nil)
+	loaded, err := openPlugins(settings.Plugins, "", dial, core.NoObserver{}, quiet, nil, nil, nil)
 	if err != nil {
 		return c.complain("check", err)
 	}

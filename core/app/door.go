@@ -27,6 +27,7 @@ import (
 	"github.com/sallyport/sallyport/core/vault"
 	"github.com/sallyport/sallyport/core/web"
 	"github.com/sallyport/sallyport/plugins/hostcall"
+	"github.com/sallyport/sallyport/plugins/registry"
 	"github.com/sallyport/sallyport/store"
 )
 
@@ -51,6 +52,7 @@ type door struct {
 	late     *late
 	keeper   *keeper
 	snapshot *vault.Snapshot // nil = nowhere to keep one
+	stock    *stock          // modules of plugins
 	authn    *authn.Authn
 	logins   *authn.Logins
 	authz    *authz.Authz
@@ -88,6 +90,9 @@ func (h *gatehouse) openDoor(ctx context.Context) (err error) {
 		h.restoreQuotas(ctx)
 	}}
 	d.feed = audit.NewFeed(time.Now)
+	if d.stock, err = newStock(d.late, h.settings.Data, h.log); err != nil {
+		return err
+	}
 	d.store = prompt{d.feed.Watch(d.late), func(ctx context.Context) { _ = d.keeper.refresh(ctx) }}
 	d.identity = egress.RoundTripper(h.egress, "identity provider", identityLimit, identityTimeout)
 	d.authn = authn.New(authn.Options{
@@ -104,13 +109,13 @@ func (h *gatehouse) openDoor(ctx context.Context) (err error) {
 		Files: h.fileDocuments,
 	})
 	d.authz = authz.New(authz.Options{Log: h.log})
-	d.keeper = &keeper{store: d.late, poll: h.settings.Store.Poll, log: h.log, use: h.use, saving: make(chan *core.State, 1)}
+	d.keeper = &keeper{store: d.late, poll: h.settings.Store.Poll, log: h.log, use: h.use, heard: h.restock, saving: make(chan *core.State, 1)}
 	if h.settings.Data != "" {
 		d.snapshot = vault.NewSnapshot(vault.SnapshotOptions{Vault: d.vault, Path: filepath.Join(h.settings.Data, "state.sealed"), Now: time.Now, Log: h.log})
 		d.keeper.save = d.snapshot.Save
 	}
 	d.work = append(d.work, d.late.run, d.keeper.run, d.authn.Run)
-	d.end = append(d.end, d.callers.Close, d.late.Close, d.identity.Close)
+	d.end = append(d.end, d.callers.Close, d.late.Close, d.identity.Close, d.stock.close)
 	if !d.open {
 		d.authorizer = d.authz
 		d.scopes = d.authn.Scopes
@@ -270,8 +275,16 @@ func (h *gatehouse) use(ctx context.Context, _, state *core.State) error {
 	}
 	d.records.Use(state)
 	h.sessions.Use(state)
+	d.stock.use(state)
 	h.settle(ctx, state)
 	return nil
+}
+
+// restock loads documents again whose modules could not be had while the store was away.
+func (h *gatehouse) restock() {
+	if h.door.stock.again() {
+		h.lookAgain()
+	}
 }
 
 // settle makes the estate what a State says: tenants come and go, and documents that
@@ -301,7 +314,7 @@ func (h *gatehouse) settle(ctx context.Context, state *core.State) {
 			h.evict(t)
 			continue
 		}
-		switch changed := t.adopt(documents, state.Credentials); {
+		switch changed := t.adopt(documents, state.Credentials, h.door.stock.approved(t.id)); {
 		case changed && t.begun.Load():
 			t.reload(ctx)
 		case h.serving.Load() && !t.begun.Load():
@@ -417,9 +430,19 @@ func (d *door) kv(tenant string) hostcall.Store {
 	return hostcall.NewRows(d.late, tenant, time.Now) // what they keep changes nothing that is served
 }
 
-// adopt takes the documents of the store, and tells whether they, or the secrets that
-// they may name, are others than before.
-func (t *tenant) adopt(documents []core.Document, credentials []core.Credential) bool {
+// modules is where the plugins of a tenant find modules of the store; nil = there is none.
+func (d *door) modules(tenant string) storedModules {
+	if d.stock == nil {
+		return nil
+	}
+	return func(ctx context.Context, name string) (*registry.Artifact, error) {
+		return d.stock.artifact(ctx, tenant, name)
+	}
+}
+
+// adopt takes the documents of the store, and tells whether they, or the secrets and
+// modules that they may name, are others than before.
+func (t *tenant) adopt(documents []core.Document, credentials []core.Credential, modules map[string]string) bool {
 	type part struct {
 		Name   string
 		Number int64
@@ -436,7 +459,7 @@ func (t *tenant) adopt(documents []core.Document, credentials []core.Credential)
 			all = append(all, part{Name: c.Name, Set: c.Set, Sealed: c.Sealed})
 		}
 	}
-	text, err := json.Marshal(all)
+	text, err := json.Marshal([]any{all, modules})
 	same := err == nil && t.stored.Load() != nil && bytes.Equal(text, t.adopted)
 	t.adopted = text
 	t.stored.Store(&documents)

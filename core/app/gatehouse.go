@@ -100,7 +100,7 @@ func (h *gatehouse) openPlugins(tenant string) (*pluginHouse, error) {
 			dir = filepath.Join(dir, "tenants", tenant)
 		}
 	}
-	return openPlugins(h.settings.Plugins, dir, h.egress, observer, h.log, h.door.kv(tenant), h.lookAgain)
+	return openPlugins(h.settings.Plugins, dir, h.egress, observer, h.log, h.door.kv(tenant), h.door.modules(tenant), h.lookAgain)
 }
 
 // ofTenant tells of plugins under the name of their tenant. The state of all plugins is

@@ -24,6 +24,9 @@ type keeper struct {
 	log   *slog.Logger
 	// use hands a State on. Its error keeps the State before.
 	use func(ctx context.Context, before, state *core.State) error
+	// heard is told whenever the store answers, also where nothing changed; nil = nobody
+	// asks.
+	heard func()
 	// save writes a State to disk; nil = nowhere.
 	save func(*core.State) error
 
@@ -104,6 +107,9 @@ func (k *keeper) answered() {
 	k.read.Store(time.Now().Unix())
 	if k.down.Swap(false) {
 		k.log.Info("the store answers again")
+	}
+	if k.heard != nil {
+		k.heard()
 	}
 }
 

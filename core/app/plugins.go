@@ -31,9 +31,12 @@ type pluginHouse struct {
 	registries *egress.Transport
 }
 
+// storedModules finds a module of a tenant by its name; nil = there is no store.
+type storedModules func(ctx context.Context, name string) (*registry.Artifact, error)
+
 // openPlugins makes the host of plugins as the settings want it. dir is where it keeps
 // things; "" is a temporary directory.
-func openPlugins(s config.PluginSettings, dir string, dial core.Egress, observer core.Observer, log *slog.Logger, kv hostcall.Store, changed func()) (*pluginHouse, error) {
+func openPlugins(s config.PluginSettings, dir string, dial core.Egress, observer core.Observer, log *slog.Logger, kv hostcall.Store, stored storedModules, changed func()) (*pluginHouse, error) {
 	policy, err := trustPolicy(s)
 	if err != nil {
 		return nil, err
@@ -45,7 +48,7 @@ func openPlugins(s config.PluginSettings, dir string, dial core.Egress, observer
 	}
 	host, err := plugins.New(plugins.Options{
 		Dir: dir, Trust: policy, Registry: registryOptions(s, transport), Dial: dial,
-		KV: kv, Observer: observer, Log: log, Now: time.Now, Changed: changed, Poll: poll, Later: true,
+		Stored: stored, KV: kv, Observer: observer, Log: log, Now: time.Now, Changed: changed, Poll: poll, Later: true,
 	})
 	if err != nil {
 		return nil, err
