@@ -42,9 +42,6 @@ func (s *Store) Append(ctx context.Context, rows ...core.Row) error {
 		if k.append == appendNever {
 			return invalid(fmt.Sprintf("a %s is not appended", k.title()), "a change, with an audit entry")
 		}
-		if err := check(k.name, row); err != nil {
-			return err
-		}
 		i := slices.Index(tables, table)
 		kinds[i] = append(kinds[i], row)
 	}
@@ -69,6 +66,9 @@ func (s *shelf[R, M]) append(ctx context.Context, t *tx, rows []core.Row) error 
 	byKey := map[string]M{}
 	for _, row := range rows {
 		r := any(row).(*R)
+		if err := check(s.name, r); err != nil {
+			return err
+		}
 		if s.id != nil && *s.id(r) == "" {
 			id, err := t.store.identify.next()
 			if err != nil {

@@ -20,6 +20,7 @@ const (
 type usage struct {
 	rows   int // at most, but for one of each tenant and day
 	coarse atomic.Int64
+	today  atomic.Pointer[daysName] // the day that was written last
 
 	mu      sync.Mutex
 	waiting map[sum]*core.Usage
@@ -99,7 +100,22 @@ func (l *Limits) Count(record *core.CallRecord) {
 }
 
 // day returns the day of UTC.
-func (*usage) day(t time.Time) string { return t.UTC().Format(dayForm) }
+// day returns the name of the day of t, in UTC.
+func (u *usage) day(t time.Time) string {
+	number := t.Unix() / int64(24*time.Hour/time.Second)
+	if d := u.today.Load(); d != nil && d.number == number {
+		return d.name
+	}
+	d := &daysName{number, t.UTC().Format(dayForm)}
+	u.today.Store(d)
+	return d.name
+}
+
+// daysName is a day: its number since 1970, and its name.
+type daysName struct {
+	number int64
+	name   string
+}
 
 // Run writes usage to the store now and then until ctx ends, and then what is left. It
 // also drops idle buckets, and with more than one replica learns what the others count

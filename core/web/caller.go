@@ -54,16 +54,8 @@ func (c *call) caller(rc *fasthttp.RequestCtx, handler core.Handler) bool {
 
 // ask says what is asked of the Doorkeeper.
 func (c *call) ask(handler core.Handler) *core.AuthRequest {
-	origin, path := c.publicOrigin(), "/"+c.route.name
-	if c.route.prefix != "" {
-		path = "/" + c.route.prefix + path
-	}
-	// A token for a server opens each of its three endpoints: what HTTP+SSE adds are doors
-	// to the same server.
-	endpoint := strings.TrimSuffix(path, c.route.name) + "mcp"
-	ask := &core.AuthRequest{
-		Resource: origin + endpoint, Metadata: origin + protectedResource + endpoint, Header: &c.head, Address: c.address(),
-	}
+	asked := c.conn.asked.of(c)
+	ask := &core.AuthRequest{Resource: asked.resource, Metadata: asked.metadata, Header: &c.head, Address: c.address()}
 	if handler != nil {
 		ask.Server = handler.Server()
 	}
@@ -71,6 +63,33 @@ func (c *call) ask(handler core.Handler) *core.AuthRequest {
 		ask.Tenant = t.Tenant(c.route.prefix)
 	}
 	return ask
+}
+
+// asked is what an endpoint is called, as it was asked for last on a connection: clients
+// hardly ever ask for another.
+type asked struct {
+	prefix, name, host string
+	secure             bool
+	resource, metadata string
+}
+
+// of returns the names of the endpoint that a call is for. A token for a server opens
+// each of its three endpoints: what HTTP+SSE adds are doors to the same server.
+func (a *asked) of(c *call) *asked {
+	secure := c.secure()
+	if a.resource != "" && a.prefix == c.route.prefix && a.name == c.route.name && a.host == c.head.host && a.secure == secure {
+		return a
+	}
+	path := "/" + c.route.name
+	if c.route.prefix != "" {
+		path = "/" + c.route.prefix + path
+	}
+	origin, endpoint := c.publicOrigin(), strings.TrimSuffix(path, c.route.name)+"mcp"
+	*a = asked{
+		prefix: strings.Clone(c.route.prefix), name: strings.Clone(c.route.name), host: strings.Clone(c.head.host), secure: secure,
+		resource: origin + endpoint, metadata: origin + protectedResource + endpoint,
+	}
+	return a
 }
 
 // publicOrigin is where clients reach us: as the settings say, or by the Host header,

@@ -37,6 +37,7 @@ type conn struct {
 
 	// Only the serving goroutine uses these.
 	host     string    // Host that was allowed last
+	asked    asked     // the endpoint that was asked for last
 	until    time.Time // the read deadline that is wanted
 	readBy   time.Time // and the one that is set
 	taken    uint64    // bytes that requests so far consumed, or less

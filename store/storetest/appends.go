@@ -44,6 +44,25 @@ func appends(t *testing.T, open Open) {
 		t.Errorf("%d calls of a transaction that failed", n)
 	}
 
+	// Entries go with rows, or not at all.
+	told := entry("calls")
+	want(t, "a call with its entry", s.Append(t.Context(), told, &core.CallRecord{Tenant: "told", ID: "1"}), "")
+	if told.Seq == 0 || told.Hash == "" || len(list[core.CallRecord](t, s, core.Query{Tenant: "told"})) != 1 {
+		t.Errorf("the entry is %+v", told)
+	}
+	same1(t, s, told)
+	untold := entry("calls")
+	want(t, "an entry with a call that is none", s.Append(t.Context(), untold, &core.CallRecord{}), core.CodeInvalid)
+	if untold.Seq != 0 {
+		t.Errorf("the entry is %+v", untold)
+	}
+	next := entry("test.entry")
+	want(t, "audit", s.Audit(t.Context(), next), "")
+	if next.Seq != told.Seq+1 || next.Prev != told.Hash {
+		t.Errorf("after entry %d comes %d", told.Seq, next.Seq)
+	}
+	want(t, "an entry without an action", s.Append(t.Context(), &core.AuditEntry{Tenant: "acme"}), core.CodeInvalid)
+
 	entry := &core.Entry{Tenant: "acme", Namespace: "n", Name: "k", Value: []byte("1")}
 	want(t, "value", s.Append(t.Context(), entry), "")
 	want(t, "value", s.Append(t.Context(), &core.Entry{Tenant: "acme", Namespace: "n", Name: "k", Value: []byte("2")}), "")
