@@ -204,7 +204,7 @@ func readBlock(tenant, replica string, packed []byte) (*callBlock, error) {
 			if place >= uint64(len(b.words)) {
 				return nil, errBlock
 			}
-			c.words[n] = uint32(place) //nolint:gosec // below the count of words
+			c.words[n] = uint32(place)
 		}
 		c.request, c.trace, c.parameters, c.result = r.text(), r.text(), r.text(), r.text()
 		b.calls = append(b.calls, c)
@@ -267,7 +267,7 @@ func (r *blockReader) unsigned() uint64 {
 
 func (r *blockReader) number() int64 {
 	n := r.unsigned()
-	return int64(n>>1) ^ -int64(n&1) //nolint:gosec // zig-zag, as binary.Varint
+	return int64(n>>1) ^ -int64(n&1) // zig-zag, as binary.Varint
 }
 
 // count reads how many things follow, of which each takes a byte at least.
@@ -277,7 +277,7 @@ func (r *blockReader) count() int {
 		r.fail()
 		return 0
 	}
-	return int(n) //nolint:gosec // at most the length of a string
+	return int(n)
 }
 
 func (r *blockReader) text() blockText {

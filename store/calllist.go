@@ -64,7 +64,6 @@ type callList struct {
 	waiting []waitingCall
 	page    []core.CallRecord
 	end     place // of the page
-	more    bool
 }
 
 type waitingCall struct {
@@ -224,7 +223,7 @@ func (l *callList) take(b *callBlock) {
 			if at < 0 {
 				return
 			}
-			wanted[n] = uint32(at) //nolint:gosec // the count of words of a block is small
+			wanted[n] = uint32(at)
 		}
 	}
 	for i := range b.calls {
