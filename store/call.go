@@ -145,6 +145,8 @@ func (c *callTable) append(ctx context.Context, t *tx, rows []core.Row) error {
 	return nil
 }
 
+const insertBlock = "INSERT INTO calls (tenant, last_id, replica, first_id, from_at, to_at, count, packed) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+
 // add adds records of one tenant and replica, in the order of their ids.
 func (c *callTable) add(ctx context.Context, t *tx, records []core.CallRecord) error {
 	var there []callRow
@@ -181,7 +183,11 @@ func (c *callTable) add(ctx context.Context, t *tx, records []core.CallRecord) e
 			n++
 		}
 		m := blockOf(records[:n])
-		if _, err := t.db.NewInsert().Model(&m).Exec(ctx); err != nil {
+		// Not by Bun, which would write the bytes into the statement for the database to
+		// read them there.
+		_, err := t.db.Tx.ExecContext(ctx, t.store.dialect.bound(insertBlock),
+			m.Tenant, m.LastID, m.Replica, m.FirstID, int64(m.FromAt), int64(m.ToAt), m.Count, m.Packed)
+		if err != nil {
 			return err
 		}
 		records = records[n:]

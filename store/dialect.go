@@ -26,6 +26,8 @@ type dialect interface {
 	row() string
 	// savepoint: after a statement that failed the transaction is lost, unless one was set.
 	savepoint() bool
+	// bound writes the ? of a statement as placeholders of the database.
+	bound(statement string) string
 	// duplicate tells whether err says that a unique index would be hurt.
 	duplicate(err error) bool
 	// again tells whether err says that the same transaction may succeed the next time.
