@@ -158,6 +158,8 @@ func (a *adminClient) call(ctx context.Context, method, path string, body any, h
 		if len(body) > 1 && body[0] == 0x1f && body[1] == 0x8b {
 			kind = "application/gzip"
 		}
+	case *adminForm:
+		payload, kind = bytes.NewReader(body.body), body.kind
 	default:
 		text, err := json.Marshal(body)
 		if err != nil {

@@ -42,12 +42,13 @@ type apiCall struct {
 	query  url.Values
 	tenant string // that it acts in
 	who    core.Identity
-	login  *LoginFound // nil = came in by another way
-	cookie core.Secret // of the login
-	body   any         // pointer to what route.Body is
-	match  int64       // If-Match
-	ends   bool        // the logins of the user that is changed end
-	why    string      // reason, in the words of who calls
+	login  *LoginFound       // nil = came in by another way
+	cookie core.Secret       // of the login
+	body   any               // pointer to what route.Body is
+	form   map[string][]byte // parts, where the body is a form
+	match  int64             // If-Match
+	ends   bool              // the logins of the user that is changed end
+	why    string            // reason, in the words of who calls
 
 	status      int
 	contentType string
@@ -184,6 +185,9 @@ func (c *apiCall) decodeMatch() error {
 // decodeBody reads the body into a new value of the route's type.
 func (c *apiCall) decodeBody() error {
 	r := c.request
+	if c.route.Parts != nil {
+		return c.decodeForm()
+	}
 	if c.route.Body == nil {
 		if len(r.body) > 0 {
 			return &core.Error{Code: core.CodeInvalid, Message: "this route takes no body", Fix: "send none"}

@@ -10,7 +10,7 @@ import (
 	"github.com/sallyport/sallyport/core/documents"
 )
 
-// The bodies that documents come in. The edge may take less (Limits.Body).
+// The bodies that documents come in.
 const (
 	draftBody   = 8 << 20
 	archiveBody = 32 << 20

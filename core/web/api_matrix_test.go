@@ -63,7 +63,7 @@ func matrix(t *testing.T, r *apiRig) (faults []string, asked int) {
 			return nil
 		}
 		// What is asked for behind the permission is no part of this.
-		route.Body, route.Match, route.Proof, route.Needs, route.Stored, route.Feed = nil, false, false, nil, false, false
+		route.Parts, route.Body, route.Match, route.Proof, route.Needs, route.Stored, route.Feed = nil, nil, false, false, nil, false, false
 	}
 	roles := slices.Concat([]string{"anonymous", "operator", "super", "nobody"}, builtInRoles)
 	for _, route := range r.api.routes.routes {

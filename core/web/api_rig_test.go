@@ -247,6 +247,7 @@ func startAPIWith(t testing.TB, people bool, change func(*APIOptions, *Options))
 				Granted: []string{"http: GET of " + tenant}, Calls: 3, CPU: 1500 * time.Millisecond, Degraded: time.Unix(5, 0), Loaded: time.Unix(1, 0),
 			}}
 		},
+		Modules: fakeModules{},
 		Reload: func(context.Context) Reloaded {
 			return Reloaded{Applied: true, Revision: "abc", Problems: []core.Problem{{File: "gateway.yaml", Line: 2, Column: 3, Path: "/servers/0", Message: "odd", Fix: "even", Warning: true}}}
 		},

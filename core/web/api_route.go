@@ -38,6 +38,7 @@ func apiRoutes() []apiRoute {
 		documentRoutes(),
 		servedRoutes(),
 		pluginRoutes(),
+		moduleRoutes(),
 		pinRoutes(),
 		kvRoutes(),
 		keyRoutes(),
@@ -73,12 +74,13 @@ type apiRoute struct {
 	Needs  func(*APIOptions) bool // nil = nothing else
 
 	Query   []apiParam
-	Paged   bool // limit and after
-	Body    any  // a zero value of what the body is decoded into; nil = there is no body
-	Limit   int  // bytes of the body; 0 = 64 KiB
-	Match   bool // If-Match is needed
-	Status  int  // of success; 0 = 200
-	Answer  any  // a zero value of what it answers; nil = nothing
+	Paged   bool      // limit and after
+	Body    any       // a zero value of what the body is decoded into; nil = there is no body
+	Parts   []apiPart // the body is a form of these, in place of Body
+	Limit   int       // bytes of the body; 0 = 64 KiB. Who may use the route may send that much, whatever the edge takes of others
+	Match   bool      // If-Match is needed
+	Status  int       // of success; 0 = 200
+	Answer  any       // a zero value of what it answers; nil = nothing
 	Type    string
 	Feed    bool // answers SSE
 	Slow    bool // may take minutes
@@ -145,10 +147,12 @@ func (r *apiRoute) check() error {
 		return wrong("has no summary")
 	case !slices.Contains([]string{"GET", "POST", "PUT", "PATCH", "DELETE"}, r.Method):
 		return wrong("has an unknown method")
-	case (r.Method == "GET" || r.Method == "DELETE") && r.Body != nil:
+	case (r.Method == "GET" || r.Method == "DELETE") && (r.Body != nil || r.Parts != nil):
 		return wrong("has a body")
 	case r.Body != nil && reflect.TypeOf(r.Body).Kind() != reflect.Struct:
 		return wrong("has a body that is no struct")
+	case r.Parts != nil && (r.Body != nil || r.Limit == 0):
+		return wrong("is a form and has another body, or no bound")
 	}
 	return nil
 }

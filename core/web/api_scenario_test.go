@@ -119,6 +119,7 @@ func TestAPIScenarios(t *testing.T) { //nolint:tparallel // a row rests on those
 		{"limits and settings", limitScenarios()},
 		{"tokens", tokenScenarios()},
 		{"what runs", runScenarios()},
+		{"modules", moduleScenarios()},
 		{"what happened", recordScenarios()},
 		{"mistakes", mistakeScenarios()},
 		{"browsers", browserScenarios()},

@@ -1,6 +1,7 @@
 package web
 
 import (
+	"bytes"
 	"encoding/binary"
 	"fmt"
 	"io"
@@ -98,6 +99,7 @@ func New(o Options) (*Edge, error) {
 	server.Logger = quiet{e.log}
 	server.ErrorHandler = e.misread
 	server.ExpectHandler = e.expect
+	server.HeaderReceived = e.largeBody
 	e.app.Use(e.serve)
 	// Fiber's router copies method and path four times and would find this one route.
 	// The hot path, POST, goes past it; every other method is Fiber's to judge.
@@ -167,7 +169,7 @@ func (e *Edge) requestID() string {
 // expect answers a client that asks before it sends a body (RFC 9110, section
 // 10.1.1).
 func (e *Edge) expect(rc *fasthttp.RequestCtx) int {
-	if rc.Request.Header.ContentLength() > e.limits.Body {
+	if rc.Request.Header.ContentLength() > max(e.limits.Body, e.room(&rc.Request.Header)) {
 		e.turnAway(rc, refuseBody)
 		return refuseBody.status
 	}
@@ -188,6 +190,9 @@ func (e *Edge) turnAway(rc *fasthttp.RequestCtx, r *refusal) {
 		conn.lingers.Store(r != refuseSlow)
 	}
 	rc.Response.Reset()
+	if path, _, _ := bytes.Cut(rc.Request.Header.RequestURI(), []byte("?")); r == refuseBody && e.api != nil && bytes.HasPrefix(path, []byte(apiRoot+"/")) {
+		c.route, r = find(string(path)), refuseUpload // where errors are written in another way
+	}
 	c.refuse(rc, r)
 	c.report(r.status, len(rc.Response.Body()), false)
 }

@@ -105,7 +105,7 @@ func TestOpenAPIDescribesEveryRoute(t *testing.T) {
 		if slices.Contains(names, "header If-Match") != r.Match {
 			t.Errorf("%s: If-Match", line)
 		}
-		if (operation["requestBody"] != nil) != (r.Body != nil) {
+		if (operation["requestBody"] != nil) != (r.Body != nil || r.Parts != nil) {
 			t.Errorf("%s: body", line)
 		}
 	}
@@ -437,7 +437,7 @@ func (r *apiRoute) refusals() []int {
 	if r.Match {
 		list = append(list, 412, 428)
 	}
-	if r.Body != nil {
+	if r.Body != nil || r.Parts != nil {
 		list = append(list, 413, 415, 422)
 	}
 	if r.Stored {
@@ -515,6 +515,9 @@ func (w *describer) operation(r *apiRoute) node {
 	if r.Body != nil {
 		n = append(n, entry{"requestBody", node{{"required", true}, {"content", node{{jsonType, node{{"schema", w.schema(reflect.TypeOf(r.Body))}}}}}}})
 	}
+	if r.Parts != nil {
+		n = append(n, entry{"requestBody", node{{"required", true}, {"content", node{{formType, formOf(r.Parts)}}}}})
+	}
 	success := node{{"description", "Done."}}
 	switch {
 	case r.Feed:
@@ -548,6 +551,29 @@ func (w *describer) operation(r *apiRoute) node {
 		}
 	}
 	return append(n, entry{"responses", responses})
+}
+
+// formOf describes a body of parts.
+func formOf(parts []apiPart) node {
+	var properties, encoding node
+	var required []any
+	for _, p := range parts {
+		schema := node{{"type", "string"}, {"maxLength", p.Limit}, {"description", p.About}}
+		if p.Type == wasmType {
+			schema = node{{"type", "string"}, {"contentMediaType", wasmType}, {"description", p.About}}
+		}
+		properties = append(properties, entry{p.Name, schema})
+		if p.Needed {
+			required = append(required, p.Name)
+		}
+		if p.Type != "" {
+			encoding = append(encoding, entry{p.Name, node{{"contentType", p.Type}}})
+		}
+	}
+	return node{
+		{"schema", node{{"type", "object"}, {"additionalProperties", false}, {"required", required}, {"properties", properties}}},
+		{"encoding", encoding},
+	}
 }
 
 // hasStamp tells whether what is answered has a version.

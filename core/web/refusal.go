@@ -23,6 +23,7 @@ var (
 	refuseHead     = &refusal{status: 431, message: "the request head is too large", fix: "send fewer or shorter headers", close: true}
 	refuseFields   = &refusal{status: 431, message: "the request has too many headers", fix: "send fewer headers", close: true}
 	refuseBody     = &refusal{status: 413, message: "the request body is too large", fix: "send a smaller body", close: true}
+	refuseUpload   = &refusal{status: 413, message: "the request body is too large", fix: "send a smaller body; routes that take large ones take them of callers who may use them: check the token or login", close: true}
 	refuseSlow     = &refusal{status: 408, message: "the request did not arrive in time", fix: "send head and body without pauses", close: true}
 	refuseSyntax   = &refusal{status: 400, message: "the request is not valid HTTP/1.1", fix: "send a request that follows RFC 9112", close: true}
 	refuseLine     = &refusal{status: 400, message: "a header line is not valid", fix: "send name, colon, value and CR LF, on one line each", close: true}
