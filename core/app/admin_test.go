@@ -24,7 +24,7 @@ func typed(t *testing.T, want int, args ...string) string {
 // itself, when the gateway has ended; then a backup in another place.
 func TestAdminCommands(t *testing.T) {
 	data, dir := t.TempDir(), t.TempDir()
-	r := serveIn(t, data, "")
+	r := serveIn(t, data, "", "--plugins-trust", "off")
 	_, after, found := strings.Cut(r.out.String(), "setup token:")
 	if !found {
 		eventually(t, "the setup token is printed", func() bool {
@@ -88,6 +88,32 @@ func TestAdminCommands(t *testing.T) {
 		t.Errorf("a token of before works again: %d %s", got.status, got.body)
 	}
 	minted = strings.TrimSpace(admin("tokens", "mint", "robot"))
+	module := write("speaker.wasm", string(speaker(t, "1.0.0", "one")))
+	if said := admin("modules", "upload", module, "--reason", "we speak"); !strings.Contains(said, "uploaded acme-speaker 1.0.0 (sha256:") || !strings.Contains(said, "asks for     nothing") {
+		t.Error(said)
+	}
+	if list := admin("modules", "list"); !strings.Contains(list, "waiting") {
+		t.Error(list)
+	}
+	typed(t, 1, append([]string{"admin", "modules", "approve", "acme-speaker", "--digest", "sha256:0"}, to...)...)
+	if said := admin("modules", "approve", "acme-speaker"); !strings.Contains(said, "source: store:acme-speaker") {
+		t.Error(said)
+	}
+	if said := admin("modules", "upload", module); !strings.Contains(said, "approved already") {
+		t.Error(said)
+	}
+	admin("modules", "upload", write("next.wasm", string(speaker(t, "2.0.0", "two"))))
+	admin("modules", "delete", "acme-speaker", "--waiting")
+	copied := filepath.Join(dir, "copied.wasm")
+	admin("modules", "download", "acme-speaker", "--out", copied)
+	if a, err := os.ReadFile(copied); err != nil || !bytes.Equal(a, speaker(t, "1.0.0", "one")) {
+		t.Error("another module came back", err)
+	}
+	admin("import", write("talk.yaml", speaking("")), "--publish")
+	typed(t, 1, append([]string{"admin", "modules", "delete", "acme-speaker"}, to...)...) // it is in use
+	if got := r.tool("/talk/mcp", minted, "say", nil); !strings.Contains(got.body, `"one"`) {
+		t.Errorf("%d %s", got.status, got.body)
+	}
 	archive := filepath.Join(dir, "documents.tar.gz")
 	admin("export", "--out", archive)
 	if said := typed(t, 1, append([]string{"admin", "users", "reset", "nobody"}, to...)...); said != "" {
@@ -117,7 +143,7 @@ func TestAdminCommands(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, action := range []string{"user.write", "document.publish", "token.write"} {
+	for _, action := range []string{"user.write", "document.publish", "token.write", "plugin.approve"} {
 		if !bytes.Contains(text, []byte(action)) && !bytes.Contains(text, []byte(strings.TrimSuffix(action, ".write"))) {
 			t.Errorf("the trail does not tell of %s", action)
 		}
@@ -141,7 +167,10 @@ func TestAdminCommands(t *testing.T) {
 		}
 	}
 	typed(t, 0, "admin", "restore", "--data", there, backup)
-	again := serveIn(t, there, "")
+	again := serveIn(t, there, "", "--plugins-trust", "off")
+	if got := again.tool("/talk/mcp", minted, "say", nil); !strings.Contains(got.body, `"one"`) {
+		t.Errorf("a module from the backup: %d %s", got.status, got.body)
+	}
 	if got := again.tool("/shop/mcp", minted, "get", map[string]any{"a": 1}); got.status != 200 {
 		t.Errorf("from the backup: %d %s", got.status, got.body)
 	}

@@ -22,12 +22,12 @@ type Modules interface {
 // ModuleUpload is a module with what may go with it; nil = it did not come.
 type ModuleUpload struct{ Module, Manifest, Signature, Cosign []byte }
 
-// Bounds of the parts of an upload, in bytes; those of core/app and plugins are the same.
+// Bounds of the parts of an upload, in bytes: those of what loads plugins.
 const (
-	moduleMost    = 32 << 20
-	manifestMost  = 1 << 20
+	ModuleMost    = 32 << 20
+	ManifestMost  = 1 << 20
 	signatureMost = 64 << 10
-	moduleBody    = moduleMost + manifestMost + 2*signatureMost + 64<<10 // and what stands around them
+	moduleBody    = ModuleMost + ManifestMost + 2*signatureMost + 64<<10 // and what stands around them
 )
 
 const wasmType = "application/wasm"
@@ -74,8 +74,8 @@ func moduleRoutes() []apiRoute {
 		{
 			Method: "POST", Pattern: "/modules", Summary: "Upload a plugin module; it waits until somebody approves what it asks for", On: "plugin", Do: core.ActionWrite,
 			Parts: []apiPart{
-				{Name: "module", About: "The .wasm file.", Limit: moduleMost, Needed: true, Type: wasmType},
-				{Name: "manifest", About: "The plugin.yaml, for a module that has none in it.", Limit: manifestMost, Type: yamlType},
+				{Name: "module", About: "The .wasm file.", Limit: ModuleMost, Needed: true, Type: wasmType},
+				{Name: "manifest", About: "The plugin.yaml, for a module that has none in it.", Limit: ManifestMost, Type: yamlType},
 				{Name: "signature", About: "The .sig file: statements of sallyport plugin sign.", Limit: signatureMost},
 				{Name: "cosign", About: "The .cosign.json file.", Limit: signatureMost, Type: jsonType},
 				{Name: "reason", About: "Why, for the audit trail.", Limit: 2000},
