@@ -50,11 +50,33 @@ type Response struct {
 	Body   []byte
 }
 
+// Streamer is the second interface of an Upstream that hands out answers while they
+// arrive (server-sent events).
+type Streamer interface {
+	// Stream returns when the head of the answer is there, within the deadlines of the
+	// connection. From then on only ctx and Close end it; Request.MaxBytes bounds the
+	// body, 0 = it may go on for ever.
+	Stream(ctx context.Context, request *Request) (*Stream, error)
+}
+
+// Stream is an answer whose body still arrives, decoded. Body must be closed: before its
+// end, that closes the connection.
+type Stream struct {
+	Status int
+	Header []Field
+	Body   io.ReadCloser
+}
+
 // Get returns the first value of a header, name in any case; "" when absent.
-func (r *Response) Get(name string) string {
-	for i := range r.Header {
-		if equalFold(r.Header[i].Name, name) {
-			return r.Header[i].Value
+func (s *Stream) Get(name string) string { return first(s.Header, name) }
+
+// Get returns the first value of a header, name in any case; "" when absent.
+func (r *Response) Get(name string) string { return first(r.Header, name) }
+
+func first(header []Field, name string) string {
+	for i := range header {
+		if equalFold(header[i].Name, name) {
+			return header[i].Value
 		}
 	}
 	return ""
