@@ -10,6 +10,10 @@ import (
 
 	"go.yaml.in/yaml/v4"
 	"pgregory.net/rapid"
+
+	"github.com/sallyport/sallyport/plugins/guests"
+	"github.com/sallyport/sallyport/plugins/manifest"
+	"github.com/sallyport/sallyport/plugins/rewrite"
 )
 
 // camp is one tenant with its mark in every field that it has.
@@ -55,6 +59,20 @@ servers:
 	r.admin("PUT", "/documents/"+c.mark+"/draft"+query, map[string]any{"text": document}, "If-None-Match", "*")
 	r.admin("POST", "/documents/publish"+query, map[string]any{"names": []string{c.mark}, "reason": c.mark})
 	c.ids["documents"] = []string{c.mark}
+	wasm, err := manifest.Embed(guests.Echo(), []byte("apiVersion: sallyport/v1\nname: "+c.mark+"/echo\nversion: 1.0.0\nabi: sallyport/1\nkinds: [invoker]\ntools: [{name: echo, description: "+c.mark+"}]\n"))
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	for _, more := range []string{"", c.mark} { // the second one waits
+		got, digest := r.upload(operatorToken, query, rewrite.WithCustomSection(wasm, "more", []byte(more)))
+		if got.status != 201 {
+			r.t.Fatalf("%d %s", got.status, got.body)
+		}
+		if more == "" {
+			r.admin("POST", "/modules/"+c.mark+"-echo/approve"+query, map[string]any{"digest": digest})
+		}
+	}
+	c.ids["modules"] = []string{c.mark + "-echo"}
 	return c
 }
 
@@ -88,7 +106,7 @@ var parameter = regexp.MustCompile(`\{[a-z]+\}`)
 // No byte of one tenant reaches another: whoever asks for whatever, by its own names or
 // by those of the other, and nothing of either stands in the log.
 func TestNoByteCrossesTenants(t *testing.T) {
-	r := serve(t, "", "--audit-calls", "payload")
+	r := serve(t, "", "--audit-calls", "payload", "--plugins-trust", "off")
 	red, blue := r.settle("red"), r.settle("blue")
 	paths := routesToRead(t)
 	for _, c := range []*camp{red, blue} { // what is fuzzed below must work for its own tenant
@@ -171,9 +189,9 @@ func TestNoByteCrossesTenants(t *testing.T) {
 
 // The operator sees both tenants: the marks are there to be seen.
 func TestMarksAreThere(t *testing.T) {
-	r := serve(t, "")
+	r := serve(t, "", "--plugins-trust", "off")
 	red := r.settle("red")
-	for _, path := range []string{"/users", "/roles", "/policies", "/credentials", "/limits", "/documents"} {
+	for _, path := range []string{"/users", "/roles", "/policies", "/credentials", "/limits", "/documents", "/modules"} {
 		got := r.send("GET", "/api/v1"+path+"?tenant=red", operatorToken, nil)
 		var list struct{ Items []json.RawMessage }
 		if err := json.Unmarshal([]byte(got.body), &list); err != nil || !strings.Contains(got.body, red.mark) {

@@ -21,6 +21,7 @@ import (
 	"github.com/sallyport/sallyport/plugins/guests"
 	"github.com/sallyport/sallyport/plugins/manifest"
 	"github.com/sallyport/sallyport/plugins/registry"
+	"github.com/sallyport/sallyport/plugins/rewrite"
 	"github.com/sallyport/sallyport/plugins/trust"
 	"github.com/sallyport/sallyport/store/storetest"
 )
@@ -117,6 +118,7 @@ func TestAdminModules(t *testing.T) {
 	first := speaker(t, "1.0.0", "one")
 	got, _ := r.upload(editor, "", first)
 	must(got, 403)
+	first = rewrite.WithCustomSection(first, "padding", make([]byte, 5<<20)) // larger than limits.body, as modules of Go may be
 	must(r.draft("", speaking("")), 200, "the store has no module acme-speaker")
 	got, digest := r.upload(operatorToken, "", first)
 	must(got, 201, `"state":"waiting"`, digest)
