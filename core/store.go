@@ -13,7 +13,7 @@ type Reader interface {
 	Get(ctx context.Context, row Row) error
 	// List fills into, a pointer to a slice of rows (*[]User), in the order of their keys
 	// or, for audit entries and call records, of time. next is a cursor for Query.After;
-	// "" at the end.
+	// "" at the end. A page of call records may hold fewer than Limit, or none, before it.
 	List(ctx context.Context, into any, q Query) (next string, err error)
 }
 
