@@ -563,6 +563,7 @@ func TestStoredDocumentsNameNoFiles(t *testing.T) {
   - {name: a, source: a.wasm}
   - {name: b, source: /etc/b.wasm, manifest: b.yaml}
   - {name: c, source: "oci://registry.example.com/acme/c:1"}
+  - {name: d, source: "store:acme-d"}
 servers:
   - name: s
     resources:

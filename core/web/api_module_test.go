@@ -136,6 +136,53 @@ func moduleScenarios() []scenario {
 	}
 }
 
+// Whatever comes in as a form: it is read or refused, and no part is larger than its bound.
+func FuzzForm(f *testing.F) {
+	good, header := form("module", "acme/a 1.0.0", "reason", "x")
+	_, boundary, _ := strings.Cut(header, "boundary=")
+	f.Add([]byte(strings.ReplaceAll(good, boundary, "x")))
+	f.Add([]byte("--x\r\nContent-Disposition: form-data; name=module\r\nContent-Transfer-Encoding: base64\r\n\r\nQQ==\r\n--x--"))
+	f.Add([]byte("--x\r\nContent-Disposition: form-data; name=module; name=signature\r\n\r\n--x--"))
+	f.Add([]byte("--x--"))
+	var route apiRoute
+	for _, r := range moduleRoutes() {
+		if r.Parts != nil {
+			route = r
+		}
+	}
+	route.Parts = slices.Clone(route.Parts)
+	for i := range route.Parts {
+		route.Parts[i].Limit = 8
+	}
+	f.Fuzz(func(t *testing.T, body []byte) {
+		c := &apiCall{route: &route, request: &apiRequest{header: contentType("multipart/form-data; boundary=x"), body: body}}
+		err := c.decodeForm()
+		for name, part := range c.form {
+			if err == nil && len(part) > 8 || !slices.ContainsFunc(route.Parts, func(p apiPart) bool { return p.Name == name }) {
+				t.Errorf("part %q of %d bytes, %v", name, len(part), err)
+			}
+		}
+		if err == nil && len(c.form["module"]) == 0 {
+			t.Error("a form without what is needed passes")
+		}
+		if err != nil && core.AsError(err).Code == core.CodeInternal {
+			t.Error(err)
+		}
+	})
+}
+
+// contentType is a head with one field.
+type contentType string
+
+func (c contentType) Get(name string) string {
+	if name == "Content-Type" {
+		return string(c)
+	}
+	return ""
+}
+
+func (c contentType) Values(name string) []string { return []string{c.Get(name)} }
+
 // A body that is larger than the edge takes of everybody is read from who may use a route
 // that takes it, and of nobody else: not one byte beyond the limit is kept.
 func TestRoomForLargeBodies(t *testing.T) {
