@@ -24,8 +24,8 @@ type callCheck struct {
 	warnings faults
 }
 
-// settle is how long records may stand there before their batch does: what is younger
-// is being written.
+// settle is how young a record may be whose batch was not read: it came meanwhile. Clocks
+// of replicas may differ by as much.
 const settle = time.Minute
 
 // batch checks the records of one.
@@ -131,10 +131,10 @@ func (c *callCheck) reread(ctx context.Context, b *Batch, mine []leaf) ([]leaf, 
 	return mine, err
 }
 
-// end looks at the records that no batch had. A process that was killed leaves some of
-// its last batch; more are somebody else's.
+// end looks at the records that no batch had: a batch and its entry are written together,
+// so nobody of ours left them.
 func (c *callCheck) end(ctx context.Context, now time.Time) error {
-	// What is younger than that is being written.
+	// What is younger than that may have been written since the trail was read.
 	if err := c.read(ctx, now.Add(-settle)); err != nil {
 		return err
 	}
@@ -142,26 +142,15 @@ func (c *callCheck) end(ctx context.Context, now time.Time) error {
 		sortLeaves(left)
 		left = slices.DeleteFunc(left, func(l leaf) bool {
 			at := idTime(l.id)
-			return at.After(now.Add(-settle)) || at.Before(c.pruned[ActionAuditPruned])
+			return at.After(now.Add(-settle)) && at.Before(now.Add(settle)) || at.Before(c.pruned[ActionAuditPruned])
 		})
 		if len(left) == 0 {
 			continue
 		}
-		one := Fault{
-			Kind: FaultTorn, Replica: replica, Count: int64(len(left)), Time: idTime(left[0].id),
-			Message: fmt.Sprintf("%d call records from %s to %s stand in no batch: the process was killed after it wrote them", len(left), left[0].id, left[len(left)-1].id),
-		}
-		if tooMany(left) {
-			one.Kind = FaultInserted
-			one.Message = fmt.Sprintf("%d call records from %s to %s stand in no batch, more than a killed process can leave", len(left), left[0].id, left[len(left)-1].id)
-			c.faults.add(one)
-			continue
-		}
-		c.warnings.add(one)
+		c.faults.add(Fault{
+			Kind: FaultStray, Replica: replica, Count: int64(len(left)), Time: idTime(left[0].id),
+			Message: fmt.Sprintf("%d call records from %s to %s stand in no batch: they were inserted, or the entries that told of them are gone", len(left), left[0].id, left[len(left)-1].id),
+		})
 	}
 	return nil
 }
-
-// tooMany tells whether a process that was killed cannot have left these: it writes one
-// batch at a time.
-func tooMany(left []leaf) bool { return len(left) > mostBatch }

@@ -16,6 +16,7 @@ const (
 	FaultDuplicate = "duplicate" // one place has two entries
 	FaultTruncated = "truncated" // the end of a trail is missing, or was written anew
 	FaultTorn      = "torn"      // the last thing before a stop is not whole
+	FaultStray     = "stray"     // call records whose batch is in no trail: inserted, or what told of them was cut off
 	FaultAnchor    = "anchor"    // an anchor is not ours
 )
 
