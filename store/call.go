@@ -185,7 +185,7 @@ func (c *callTable) add(ctx context.Context, t *tx, records []core.CallRecord) e
 		m := blockOf(records[:n])
 		// Not by Bun, which would write the bytes into the statement for the database to
 		// read them there.
-		_, err := t.db.Tx.ExecContext(ctx, t.store.dialect.bound(insertBlock),
+		_, err := t.db.Tx.ExecContext(ctx, bound(t.store.dialect, insertBlock),
 			m.Tenant, m.LastID, m.Replica, m.FirstID, int64(m.FromAt), int64(m.ToAt), m.Count, m.Packed)
 		if err != nil {
 			return err

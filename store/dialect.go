@@ -5,6 +5,8 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"strconv"
+	"strings"
 
 	"github.com/uptrace/bun"
 
@@ -26,8 +28,6 @@ type dialect interface {
 	row() string
 	// savepoint: after a statement that failed the transaction is lost, unless one was set.
 	savepoint() bool
-	// bound writes the ? of a statement as placeholders of the database.
-	bound(statement string) string
 	// duplicate tells whether err says that a unique index would be hurt.
 	duplicate(err error) bool
 	// again tells whether err says that the same transaction may succeed the next time.
@@ -39,6 +39,18 @@ type dialect interface {
 	broken(err error) bool
 	// code returns the code for err; "" = our own mistake.
 	code(err error) core.Code
+}
+
+// bound writes the ? of a statement as the placeholders of a database.
+func bound(d dialect, statement string) string {
+	if _, numbered := d.(postgresDialect); !numbered {
+		return statement
+	}
+	parts := strings.Split(statement, "?")
+	for i := range len(parts) - 1 {
+		parts[i] += "$" + strconv.Itoa(i+1)
+	}
+	return strings.Join(parts, "")
 }
 
 // lockOf says what a lock keeps others from.

@@ -9,7 +9,6 @@ import (
 	"io"
 	"net"
 	"regexp"
-	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -136,14 +135,6 @@ func (postgresDialect) snapshot() *sql.TxOptions {
 }
 
 func (postgresDialect) savepoint() bool { return true }
-
-func (postgresDialect) bound(statement string) string {
-	parts := strings.Split(statement, "?")
-	for i := range len(parts) - 1 {
-		parts[i] += "$" + strconv.Itoa(i+1)
-	}
-	return strings.Join(parts, "")
-}
 
 // sqlState returns the code of SQL for err (appendix A of the manual of Postgres).
 func sqlState(err error) string {

@@ -116,8 +116,6 @@ func (sqliteDialect) snapshot() *sql.TxOptions { return nil }
 
 func (sqliteDialect) savepoint() bool { return false }
 
-func (sqliteDialect) bound(statement string) string { return statement }
-
 // sqliteCode returns the result code of SQLite, and its primary part.
 func sqliteCode(err error) (code, primary int) {
 	if e := (*sqlite.Error)(nil); errors.As(err, &e) {
