@@ -146,6 +146,12 @@ func (k *adminModulesApprove) run(ctx context.Context, c console) int {
 			return err
 		}
 		fmt.Fprintf(c.out, "approved %s\n  may ask for  %s\n  name it in a document:  source: store:%s\n", moduleTitle(&m), wordsOr(m.Asks, "nothing"), m.Name)
+		for _, p := range m.Problems {
+			fmt.Fprintf(c.err, "warning: %s: %s: %s; %s\n", p.File, p.Path, p.Problem, p.Fix)
+		}
+		if len(m.Problems) > 0 {
+			fmt.Fprintln(c.err, "these documents are not good with it: what was served before still is; mend them, or upload and approve the version before")
+		}
 		return nil
 	})
 }
@@ -205,6 +211,7 @@ func moduleTitle(m *moduleAnswer) string {
 type moduleAnswer struct {
 	Name, State, Release, Digest string
 	Asks, AsksAnew               []string
+	Problems                     []struct{ File, Path, Problem, Fix string }
 }
 
 // wordsOr joins what is asked for.

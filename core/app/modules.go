@@ -50,4 +50,18 @@ func (m modules) Users(tenant, module string, published []core.Document) []strin
 	return slices.Compact(users)
 }
 
+// Refused tells the mistakes of the last load of a tenant.
+func (m modules) Refused(tenant string) []core.Problem {
+	t := m.house.estate.get(tenant)
+	if t == nil {
+		return nil
+	}
+	t.state.mu.Lock()
+	defer t.state.mu.Unlock()
+	if !t.state.failed {
+		return nil
+	}
+	return slices.Clone(t.state.problems)
+}
+
 var _ web.Modules = modules{}

@@ -22,6 +22,7 @@ import (
 	"github.com/sallyport/sallyport/plugins/manifest"
 	"github.com/sallyport/sallyport/plugins/registry"
 	"github.com/sallyport/sallyport/plugins/rewrite"
+	"github.com/sallyport/sallyport/plugins/selftest"
 	"github.com/sallyport/sallyport/plugins/trust"
 	"github.com/sallyport/sallyport/store/storetest"
 )
@@ -177,6 +178,17 @@ func TestAdminModules(t *testing.T) {
 		t.Error(text)
 	}
 
+	// One that documents are not good with is approved, and said; what ran still runs.
+	imports := speaker(t, "1.2.0", "three", "capabilities: {progress: true}")
+	got, bad := r.upload(operatorToken, "", rewrite.WithCustomSection(imports, selftest.Section, []byte("no fixtures")))
+	must(got, 201)
+	must(r.send("POST", "/api/v1/modules/acme-speaker/approve", operatorToken, map[string]any{"digest": bad}), 200, `"good":false`, "/plugins/0/source")
+	if said := says("/talk/mcp", member); said != "two" {
+		t.Errorf("a version that fails its tests runs: %s\n%s", said, r.log)
+	}
+	got, _ = r.upload(operatorToken, "", second) // back to the one before
+	must(got, 201)
+	must(r.send("POST", "/api/v1/modules/acme-speaker/approve", operatorToken, map[string]any{"digest": next}), 200, `"good":true`)
 	whole := r.send("GET", "/api/v1/modules/acme-speaker", operatorToken, nil)
 	must(r.send("DELETE", "/api/v1/modules/acme-speaker", operatorToken, nil, "If-Match", whole.header.Get("ETag")), 409, "talk")
 	r.admin("PUT", "/documents/talk/draft", map[string]any{"delete": true}, "If-None-Match", "*")

@@ -151,7 +151,7 @@ var (
 		may("requests", words("all", "failed", "none"), "Which HTTP requests get a line (at level info, from status 500 warn): all, only those answered with status 400 or above, or none. A line holds method, route, server, status, time and size, never a value.").otherwise("all"),
 	)
 	limitSettings = describe[LimitSettings]("limits", "What clients can hold.", nil,
-		may("body", size(1<<10, 1<<30), "The largest request body; more is 413.").otherwise("4MiB"),
+		may("body", size(1<<10, 1<<30), "The largest request body; more is 413. The admin API takes larger ones where a route is made for them (modules of plugins, drafts, imports), of callers who may use it.").otherwise("4MiB"),
 		may("headers", size(1<<10, 60<<10), "The largest request line with headers; more is 431.").otherwise("16KiB"),
 		may("read", lasting(100*time.Millisecond, 10*time.Minute), "For a whole request to arrive.").otherwise("10s"),
 		may("idle", lasting(time.Second, time.Hour), "Between two requests of a connection.").otherwise("60s"),

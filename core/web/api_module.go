@@ -17,6 +17,9 @@ type Modules interface {
 	// Users lists the documents that name a module of a tenant (source: store:NAME), of
 	// those that are published and, where the tenant has any, of those in files.
 	Users(tenant, module string, published []core.Document) []string
+	// Refused tells why the newest state of a tenant is not served here; nil = it is, or
+	// only warnings are said of it.
+	Refused(tenant string) []core.Problem
 }
 
 // ModuleUpload is a module with what may go with it; nil = it did not come.
@@ -57,6 +60,13 @@ type moduleShown struct {
 	Manifest string   `json:"manifest,omitempty"` // YAML; none = it stands in the module
 }
 
+// moduleTaken is a module that was approved, and what became of the documents that name it:
+// with problems they are not good with it, and what was served before still is.
+type moduleTaken struct {
+	moduleShown
+	problemsOf
+}
+
 // Words of ModuleListed.State, and of the query that chooses one.
 const (
 	moduleApproved = "approved"
@@ -92,7 +102,7 @@ func moduleRoutes() []apiRoute {
 		},
 		{
 			Method: "POST", Pattern: "/modules/{name}/approve", Summary: "Approve what an upload asks for: documents that name the module run it from now on", On: "plugin", Do: core.ActionApprove, Name: "name",
-			Body: approval{}, Answer: moduleShown{}, Also: []int{412}, Handle: approveModule,
+			Body: approval{}, Slow: true, Answer: moduleTaken{}, Also: []int{412}, Handle: approveModule,
 		},
 		{
 			Method: "DELETE", Pattern: "/modules/{name}", Summary: "Delete a plugin module that no published document names, or an upload that waits", On: "plugin", Do: core.ActionWrite, Name: "name",
@@ -310,7 +320,7 @@ func approveModule(c *apiCall) error {
 	if err != nil {
 		return err
 	}
-	return c.replyRow(kept, shownModule(kept, nil))
+	return c.replyRow(kept, moduleTaken{shownModule(kept, nil), judged(c.api.o.Modules.Refused(c.tenant))})
 }
 
 func deleteModule(c *apiCall) error {

@@ -43,6 +43,10 @@ func (fakeModules) Users(_, module string, published []core.Document) (users []s
 	return users
 }
 
+func (fakeModules) Refused(string) []core.Problem {
+	return []core.Problem{{File: "talk.yaml", Path: "/plugins/0/grants", Message: "not granted", Fix: "grant it"}}
+}
+
 // digestOf is that of fakeModules.
 func digestOf(text string) string {
 	sum := sha256.Sum256([]byte(text))
@@ -98,7 +102,7 @@ func moduleScenarios() []scenario {
 		{name: "approve another content", as: "admin", method: "POST", path: "/modules/acme-weather/approve", body: `{"digest":"` + digestOf(second) + `"}`, status: 412},
 		{
 			name: "approve", as: "admin", method: "POST", path: "/modules/acme-weather/approve", body: `{"digest":"` + digestOf(first) + `","reason":"read it"}`, status: 200,
-			holds: []string{`"state":"approved"`, `"grants":["http:a"]`, `"approvedBy":"$admin"`, `"approved":"2`}, after: recorded("plugin.approve", "read it", ""),
+			holds: []string{`"state":"approved"`, `"grants":["http:a"]`, `"approvedBy":"$admin"`, `"approved":"2`, `"good":false`, "/plugins/0/grants"}, after: recorded("plugin.approve", "read it", ""),
 		},
 		{name: "approve again", as: "admin", method: "POST", path: "/modules/acme-weather/approve", body: `{"digest":"` + digestOf(first) + `"}`, status: 404},
 		sending(scenario{name: "upload the same", as: "admin", status: 201, holds: []string{`"state":"approved"`, `"grants":["http:a"]`}}, "module", first, "signature", "sig"),
@@ -185,7 +189,7 @@ func (c contentType) Values(name string) []string { return []string{c.Get(name)}
 
 // A body that is larger than the edge takes of everybody is read from who may use a route
 // that takes it, and of nobody else: not one byte beyond the limit is kept.
-func TestRoomForLargeBodies(t *testing.T) {
+func TestRoomForLargeBodies(t *testing.T) { //nolint:tparallel // the rig fails through one test at a time
 	t.Parallel()
 	r := startAPI(t, func(_ *APIOptions, o *Options) { o.Limits.Body = 64 << 10 })
 	r.strict = false // 413 is the edge's

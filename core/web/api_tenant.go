@@ -63,6 +63,7 @@ func emptyTenant(ctx context.Context, c *apiCall, tx core.Tx, t *core.Tenant) er
 		{"users", some[core.User](ctx, tx, t.ID, nil)},
 		{"documents", some[core.Document](ctx, tx, t.ID, map[string]string{"gone": "false"})},
 		{"drafts", some[core.Draft](ctx, tx, t.ID, nil)},
+		{"plugin modules", some[core.Module](ctx, tx, t.ID, nil)},
 		{"credentials", some[core.Credential](ctx, tx, t.ID, nil)},
 		{"roles", some[core.Role](ctx, tx, t.ID, nil)},
 		{"policies", some[core.Policy](ctx, tx, t.ID, nil)},
