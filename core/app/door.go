@@ -106,6 +106,9 @@ func (h *gatehouse) openDoor(ctx context.Context) (err error) {
 		Parse: func(name string, text []byte) (json.RawMessage, []string, []core.Problem) {
 			return config.Tree(name, text, reading(h.kinds, h.console.lookup))
 		},
+		Mask: func(name string, text []byte) []byte {
+			return config.Mask(name, text, reading(h.kinds, h.console.lookup))
+		},
 		Files: h.fileDocuments,
 	})
 	d.authz = authz.New(authz.Options{Log: h.log})

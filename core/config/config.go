@@ -142,6 +142,9 @@ func readDocument(name string, b []byte, o *Options) (core.Config, []core.Proble
 		r := &reader{found: found, source: s, options: *o, allowed: allowedInDocuments}
 		r.read(top, document, reflect.ValueOf(&cfg).Elem())
 		o.parsed = r.options.parsed
+		if o.Stored { // from where the API would show it
+			(&hiding{found: found, options: o}).shape(top, document)
+		}
 	}
 	return cfg, found.list, s
 }

@@ -46,7 +46,8 @@ type hiding struct {
 	found   *mistakes
 	options *Options
 	list    []string
-	current string // key of the nearest field, for the warning
+	nodes   []*node // the values themselves
+	current string  // key of the nearest field, for the warning
 }
 
 // shape walks a value by its shape.
@@ -125,7 +126,7 @@ func (h *hiding) hide(n *node) {
 	if n.sort == null || n.sort == text && (n.text == "" || onlyRefers.MatchString(n.text)) {
 		return
 	}
-	h.list = append(h.list, h.at.String())
+	h.list, h.nodes = append(h.list, h.at.String()), append(h.nodes, n)
 	// Headers may hold anything, and mostly hold nothing secret.
 	if n.sort == text && h.current != "headers" && !strings.Contains(n.text, "${") {
 		h.found.add(n.line, n.column, h.at.String(), fmt.Sprintf("a secret stands in the text of the document (%s): whoever may read documents can read it", h.current),

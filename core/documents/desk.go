@@ -34,6 +34,9 @@ type Options struct {
 	// values that must not be shown; nil when it is not YAML. Warnings among the problems
 	// are added to those of Check.
 	Parse func(name string, text []byte) (tree json.RawMessage, hidden []string, problems []core.Problem)
+	// Mask returns a text as it may be shown: what must not be is *** in it; nil = texts are
+	// shown as they are.
+	Mask func(name string, text []byte) []byte
 	// Files lists the documents of core.DefaultTenant that come from files, to be shown
 	// beside those of the store; nil = none.
 	Files func() []File
@@ -66,6 +69,14 @@ func New(o Options) *Desk {
 		o.Files = func() []File { return nil }
 	}
 	return &Desk{o: o}
+}
+
+// Shown returns a text of a document as it may be shown.
+func (d *Desk) Shown(name, text string) string {
+	if d.o.Mask == nil || text == "" {
+		return text
+	}
+	return string(d.o.Mask(name+".yaml", []byte(text)))
 }
 
 // Act says who does something, and why, for the audit trail.

@@ -113,6 +113,7 @@ func readDocument(c *apiCall) error {
 	if err != nil {
 		return err
 	}
+	text = c.shown(entry.Name, text, entry.Origin)
 	if entry.Number > 0 {
 		c.set("ETag", etag(entry.Number))
 	}
@@ -124,6 +125,15 @@ func readDocument(c *apiCall) error {
 		return nil
 	}
 	return c.reply(documentShown{*entry, text})
+}
+
+// shown is a text of a document as the caller may see it: secrets that are written out in
+// it, and headers, only of a document of the store that the caller may write.
+func (c *apiCall) shown(name, text string, from documents.Origin) string {
+	if from == documents.FromStore && c.may(core.ActionWrite, core.Object{Kind: "document", Tenant: c.tenant, Name: name}) == nil {
+		return text
+	}
+	return c.desk().Shown(name, text)
 }
 
 // accepts tells whether a client names a type, whatever it likes better.
@@ -151,12 +161,15 @@ func readText(c *apiCall) error {
 	if err != nil {
 		return err
 	}
-	name, text := c.path("name"), ""
+	name, text, from := c.path("name"), "", documents.FromStore
 	switch of {
 	case documents.Served:
 		var entry *documents.Entry
 		if entry, text, err = c.desk().Get(c.ctx, c.tenant, name, ""); err == nil && (entry.Gone || entry.Number == 0 && entry.Origin == documents.FromStore) {
 			err = missing("text")
+		}
+		if entry != nil {
+			from = entry.Origin
 		}
 	case documents.InDraft:
 		var draft *core.Draft
@@ -175,7 +188,7 @@ func readText(c *apiCall) error {
 	if err != nil {
 		return err
 	}
-	c.answer, c.contentType = []byte(text), yamlType
+	c.answer, c.contentType = []byte(c.shown(name, text, from)), yamlType
 	return nil
 }
 
@@ -251,6 +264,7 @@ func readVersion(c *apiCall) error {
 	if err != nil {
 		return err
 	}
+	version.Text = c.shown(version.Document, version.Text, documents.FromStore)
 	return c.reply(version)
 }
 

@@ -115,6 +115,7 @@ func readDraft(c *apiCall) error {
 	if err != nil {
 		return err
 	}
+	draft.Text = c.shown(draft.Name, draft.Text, documents.FromStore)
 	return c.replyRow(draft, draft)
 }
 

@@ -81,6 +81,11 @@ func (d *documentRig) serve(t testing.TB, r *apiRig) {
 	d.gateway.Publish(catalog)
 }
 
+// keyedText has a secret that is written out, and a header.
+const keyedText = "connections:\n  - name: up # é\n    baseUrl: https://up.example\n    headers: {X-Of: header-value}\n    credential: {type: bearer, token: written-out}\n"
+
+const headedText = "connections:\n  - name: up\n    baseUrl: https://up.example\n    headers: {X-Of: header-value}\n"
+
 func startDocuments(t testing.TB) (*apiRig, *documentRig) {
 	t.Helper()
 	d := &documentRig{reading: config.Options{Invokers: sayKinds.Invokers}}
@@ -91,8 +96,9 @@ func startDocuments(t testing.TB) (*apiRig, *documentRig) {
 			Parse: func(name string, text []byte) (json.RawMessage, []string, []core.Problem) {
 				return config.Tree(name, text, d.reading)
 			},
+			Mask: func(name string, text []byte) []byte { return config.Mask(name, text, d.reading) },
 			Files: func() []documents.File {
-				return []documents.File{{Name: "base", Path: "gateway/base.yaml", Text: []byte("servers: []\n")}}
+				return []documents.File{{Name: "base", Path: "gateway/base.yaml", Text: []byte("servers: []\n")}, {Name: "keyed", Path: "gateway/keyed.yaml", Text: []byte(keyedText)}}
 			},
 		})
 		o.Documents, o.Trials, o.DocumentSchema = d.desk, d, func() json.RawMessage { return config.Schema(d.reading) }
@@ -144,6 +150,8 @@ func TestDocumentScenarios(t *testing.T) {
 	tell(t, r, []scenario{
 		{name: "files are listed", as: "viewer", method: "GET", path: "/documents", status: 200, holds: []string{`"name":"base"`, `"origin":"file"`}},
 		{name: "and read", as: "viewer", method: "GET", path: "/documents/base", status: 200, holds: []string{`"text":"servers: []\n"`}},
+		{name: "without their secrets", as: "viewer", method: "GET", path: "/documents/keyed", status: 200, holds: []string{`up # é`, `token: \"***\"`}, lacks: []string{"written-out", "header-value"}},
+		{name: "whoever asks", as: "admin", method: "GET", path: "/documents/keyed/text", status: 200, holds: []string{`token: "***"`}, lacks: []string{"written-out", "header-value"}},
 		{name: "and not written", as: "editor", method: "PUT", path: "/documents/base/draft", body: bodyOf("text", "x"), headers: []string{none}, status: 423, holds: []string{"comes from a file"}},
 		{name: "without a match", as: "editor", method: "PUT", path: draft, body: bodyOf("text", "x"), status: 428, holds: []string{"If-None-Match"}},
 		{name: "with a foreign match", as: "editor", method: "PUT", path: draft, body: bodyOf("text", "x"), headers: []string{`If-Match: W/"1"`}, status: 400, holds: []string{"ETag"}},
@@ -209,6 +217,10 @@ func TestDocumentScenarios(t *testing.T) {
 		{name: "and sees no others", as: "acme-viewer", method: "GET", path: shop, status: 404},
 		{name: "a name that is none", as: "editor", method: "PUT", path: "/documents/Shop/draft", body: bodyOf("text", "x"), headers: []string{none}, status: 400, holds: []string{"small letters"}},
 		{name: "a large text", as: "editor", method: "PUT", path: "/documents/large/draft", body: bodyOf("text", strings.Repeat("#", 2<<20), "unchecked", true), headers: []string{none}, status: 200, withoutReplace: true},
+		{name: "a text with a header", as: "editor", method: "PUT", path: "/documents/headed/draft", body: bodyOf("text", headedText, "unchecked", true), headers: []string{none}, status: 200},
+		{name: "is shown to who may write it", as: "editor", method: "GET", path: "/documents/headed/draft", status: 200, holds: []string{"header-value"}},
+		{name: "without the header to others", as: "viewer", method: "GET", path: "/documents/headed/draft", status: 200, holds: []string{`X-Of: \"***\"`}, lacks: []string{"header-value"}},
+		{name: "nor as YAML", as: "viewer", method: "GET", path: "/documents/headed/text?of=draft", status: 200, holds: []string{`X-Of: "***"`}, lacks: []string{"header-value"}},
 
 		{name: "servers", as: "member", method: "GET", path: "/servers", status: 200, holds: []string{`"path":"/shop/mcp"`, `"toolCount":1`}},
 		{name: "whoever may nothing sees nothing", as: "nobody", method: "GET", path: "/servers", status: 200, holds: []string{`"servers":[]`}},
