@@ -50,6 +50,8 @@ packages() {
 }
 # The peers of core/interop are written for Node 22; the tests find them there.
 packages core/interop/node "the suites that need Node"
+# The browser that pages of others attack the gateway in.
+command -v chromium chromium-browser google-chrome >/dev/null || install chromium || say "left out: Chromium, so its tests are skipped"
 # The compiler of AssemblyScript.
 assemblyscript=true
 packages sdk/assemblyscript "the tests of the AssemblyScript SDK" || assemblyscript=false

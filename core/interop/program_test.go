@@ -53,7 +53,8 @@ func TestMain(m *testing.M) {
 type program struct {
 	name, pack string
 	args       func(address string) []string
-	plain      bool // built without the race detector: its memory is measured
+	plain      bool   // built without the race detector: its memory is measured
+	binary     string // "" = built from pack
 
 	once    sync.Once
 	err     error
@@ -80,22 +81,13 @@ func (p *program) start() error {
 	if p.folder, err = os.MkdirTemp("", "sallyport-interop-*"); err != nil {
 		return fmt.Errorf("make a folder: %w", err)
 	}
-	binary := filepath.Join(p.folder, "program")
-	build := []string{"build", "-o", binary}
-	if underRace() && !p.plain {
-		build = append(build, "-race")
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), buildTime)
-	defer cancel()
-	compile := exec.CommandContext(ctx, "go", append(build, p.pack)...)
-	compile.Dir = root
-	if out, err := compile.CombinedOutput(); err != nil {
-		return fmt.Errorf("go build %s: %w\n%s", p.pack, err, out)
+	if err := p.build(); err != nil {
+		return err
 	}
 	if p.address, err = freeAddress(); err != nil {
 		return err
 	}
-	p.command = exec.Command(binary, p.args(p.address)...)
+	p.command = exec.Command(p.binary, p.args(p.address)...)
 	p.command.Dir = root
 	p.command.Env = append(os.Environ(), "SALLYPORT_LOG_REQUESTS=failed", "SALLYPORT_DATA="+filepath.Join(p.folder, "data"))
 	p.command.Stdout, p.command.Stderr = &p.output, &p.output
@@ -108,6 +100,25 @@ func (p *program) start() error {
 	err = p.ready()
 	p.took = time.Since(begin)
 	return err
+}
+
+func (p *program) build() error {
+	if p.binary != "" {
+		return nil
+	}
+	p.binary = filepath.Join(p.folder, "program")
+	build := []string{"build", "-o", p.binary}
+	if underRace() && !p.plain {
+		build = append(build, "-race")
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), buildTime)
+	defer cancel()
+	compile := exec.CommandContext(ctx, "go", append(build, p.pack)...)
+	compile.Dir = root
+	if out, err := compile.CombinedOutput(); err != nil {
+		return fmt.Errorf("go build %s: %w\n%s", p.pack, err, out)
+	}
+	return nil
 }
 
 // underRace tells whether the programs are built with the race detector.
