@@ -28,6 +28,7 @@ const (
 	guardRead     = "read"     // no frames, no sniffing, no loading by others
 	guardGet      = "get"      // what is read changes nothing
 	guardHeaders  = "headers"  // the headers of MCP
+	guardSite     = "site"     // what a browser tells of the page that makes it ask
 	guardHTTPOnly = "httpOnly" // scripts do not see the cookie
 )
 
@@ -103,8 +104,13 @@ func (l *lax) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		r.Method, r.URL.RawQuery = http.MethodPost, ""
 		l.body(r, encodeAny(map[string]any{"name": wanted}))
 	}
-	r = r.WithContext(context.WithValue(r.Context(), askedOrigin{}, r.Header.Get("Origin")))
-	if r.Header.Get("Origin") == l.server.URL || !l.keeps(guardOrigin) {
+	r = r.WithContext(context.WithValue(r.Context(), asked{}, asked{r.Header.Get("Origin"), r.Header.Get("Sec-Fetch-Dest")}))
+	if !l.keeps(guardSite) {
+		for _, name := range []string{"Site", "Mode", "Dest"} {
+			r.Header.Del("Sec-Fetch-" + name)
+		}
+	}
+	if sent := r.Header.Get("Origin"); sent == l.server.URL || !l.keeps(guardOrigin) && (sent != "" || r.Method != http.MethodGet) {
 		r.Header.Set("Origin", l.fort.origin)
 	}
 	if token := l.token(r); token != "" && !l.keeps(guardCSRF) {
@@ -143,8 +149,8 @@ func unwrapped(r *http.Request) []byte {
 	return bytes.TrimRight(text, "\r\n")
 }
 
-// askedOrigin is the key of the Origin that a browser sent.
-type askedOrigin struct{}
+// asked is what a browser said, and the key under which a request keeps it.
+type asked struct{ origin, dest string }
 
 func share(h http.Header, origin string) {
 	if origin != "" {
@@ -155,15 +161,15 @@ func share(h http.Header, origin string) {
 
 // answer takes from an answer what would keep a browser back.
 func (l *lax) answer(r *http.Response) error {
-	asked := r.Request
-	if origin, ok := asked.Context().Value(askedOrigin{}).(string); ok && !l.keeps(guardCORS) {
-		share(r.Header, origin)
+	said, _ := r.Request.Context().Value(asked{}).(asked)
+	if !l.keeps(guardCORS) {
+		share(r.Header, said.origin)
 	}
 	if !l.keeps(guardRead) {
 		for _, name := range []string{"Content-Security-Policy", "X-Frame-Options", "Cross-Origin-Resource-Policy", "X-Content-Type-Options"} {
 			r.Header.Del(name)
 		}
-		switch asked.Header.Get("Sec-Fetch-Dest") {
+		switch said.dest {
 		case "script": // Chromium itself keeps plain JSON from pages of others
 			r.Header.Set("Content-Type", "text/javascript")
 			r.Header.Del("Content-Length")
@@ -183,7 +189,7 @@ func (l *lax) answer(r *http.Response) error {
 		}
 		cookies[i] = one
 	}
-	if asked.URL.Path == "/api/v1/login" && r.StatusCode == http.StatusOK {
+	if r.Request.URL.Path == "/api/v1/login" && r.StatusCode == http.StatusOK {
 		return l.learn(r)
 	}
 	return nil

@@ -217,6 +217,15 @@ func changedByReading(t *testing.T, s *siege) {
 				if after := s.fort.changes(); after != before {
 					t.Errorf("%d entries of the audit trail more than before", after-before)
 				}
+				// What is written out leaves a trace. It is not that of the administrator.
+				for _, guards := range [][]string{{}, {guardSite}} {
+					before := s.fort.changes()
+					s.lax.keep(guards...)
+					s.page(atLax, site).attack(kind, s.lax.server.URL+"/api/v1/audit/export", nil)
+					if traced := s.fort.changes() > before; traced != (len(guards) == 0) {
+						t.Errorf("with %q a trace is left: %t", guards, traced)
+					}
+				}
 				name := rowName(kind, site, "by-reading")
 				s.lax.keep()
 				s.page(atLax, site).attack(kind, s.lax.server.URL+"/api/v1/users?make="+name, nil)
@@ -231,8 +240,8 @@ func changedByReading(t *testing.T, s *siege) {
 // csrfTokens changes something from the gateway's own page, with tokens that are right
 // and wrong.
 func csrfTokens(t *testing.T, s *siege) {
-	s.fort.person("grace", "admin")
-	_, others := s.fort.login("grace", browserPassword)
+	s.fort.person("mallory", "admin")
+	_, others := s.fort.login("mallory", browserPassword)
 	page := s.b.open(atGateway, s.fort.origin+"/healthz")
 	_, text := page.call("GET", "/api/v1/me", nil, nil)
 	var me struct{ CSRF string }

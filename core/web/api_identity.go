@@ -164,10 +164,33 @@ func (c *apiCall) checkOrigin() error {
 	return &core.Error{Code: codeOrigin, Message: "web pages of this origin may not call the admin plane", Fix: "call it from its own pages or from a program, or add the origin to the allowed origins in the settings"}
 }
 
+// strays tells whether a page of others makes the browser ask, by a picture, a frame or a
+// link, which come without an Origin (Fetch Metadata, W3C). Another port of this machine, or
+// another host of our domain, is of the same site, and even strict cookies come along: what
+// is read and written to the audit trail, such as an export, would be done in the name of
+// whoever is logged in. Only what leads on to connect an account may be linked to.
+func (c *apiCall) strays() bool {
+	h := c.request.header
+	if c.request.origin != "" { // checked already
+		return false
+	}
+	switch h.Get("Sec-Fetch-Site") {
+	case "", "same-origin", "none": // no browser, our own page, or a person
+		return false
+	}
+	return c.route.Status != 303 || h.Get("Sec-Fetch-Mode") != "navigate" || h.Get("Sec-Fetch-Dest") != "document"
+}
+
 // checkCSRF asks changes by cookie for what only our own pages have: the token, and the
 // Origin that every browser sends with them.
 func (c *apiCall) checkCSRF() error {
-	if c.login == nil || safe(c.request.method) || c.route.Public != "" {
+	if c.login == nil || c.route.Public != "" {
+		return nil
+	}
+	if c.strays() && !c.api.lax.origin {
+		return &core.Error{Code: codeOrigin, Message: "a page of another origin asks for this", Fix: "open it from the gateway's own pages, or type its address"}
+	}
+	if safe(c.request.method) {
 		return nil
 	}
 	if c.request.origin == "" && !c.api.lax.origin {

@@ -147,6 +147,63 @@ func TestForgedChangesBites(t *testing.T) {
 	}
 }
 
+// strayed are the ways in which a browser that is logged in can be made to read: what it
+// tells of itself (Sec-Fetch-Site, -Mode, -Dest), and an Origin.
+var strayed = []struct {
+	name, path, site, mode, dest, origin string
+	status                               int
+}{
+	{"a program", "/audit/export", "", "", "", "", 200},
+	{"a person types it", "/audit/export", "none", "navigate", "document", "", 200},
+	{"our own page", "/audit/export", "same-origin", "cors", "empty", "", 200},
+	{"a link of ours", "/audit/export", "same-origin", "navigate", "document", "", 200},
+	{"a picture of another port", "/audit/export", "same-site", "no-cors", "image", "", 403},
+	{"a script of another site", "/audit/export", "cross-site", "no-cors", "script", "", 403},
+	{"a frame of another port", "/audit/export", "same-site", "navigate", "iframe", "", 403},
+	{"a window of another port", "/audit/export", "same-site", "navigate", "document", "", 403},
+	{"a word that nobody knows", "/audit/export", "sideways", "no-cors", "image", "", 403},
+	{"a page that is allowed", "/audit/export", "cross-site", "cors", "empty", "https://ui.example.com", 200},
+	{"a link to connect an account", "/connect/github", "same-site", "navigate", "document", "", 303},
+	{"a picture that connects an account", "/connect/github", "same-site", "no-cors", "image", "", 403},
+	{"a frame that connects an account", "/connect/github", "same-site", "navigate", "iframe", "", 403},
+	{"what is public", "/setup", "cross-site", "no-cors", "image", "", 200},
+}
+
+func stray(t *testing.T, r *apiRig) (through []string) {
+	t.Helper()
+	h, _ := r.login("auditor")
+	for _, row := range strayed {
+		headers := []string{h[0]}
+		for name, value := range map[string]string{"Sec-Fetch-Site": row.site, "Sec-Fetch-Mode": row.mode, "Sec-Fetch-Dest": row.dest, "Origin": row.origin} {
+			if value != "" {
+				headers = append(headers, name+": "+value)
+			}
+		}
+		got := r.ask("", "GET", "/api/v1"+row.path, "", headers...)
+		if got.status < 400 && row.status == 403 {
+			through = append(through, row.name)
+			continue
+		}
+		if got.status != row.status || row.status == 403 && got.problem().Code != codeOrigin {
+			t.Errorf("%s: %d %s", row.name, got.status, got.body)
+		}
+	}
+	return through
+}
+
+// T15: a page of a stranger makes nobody read. Exports stand in the audit trail.
+func TestStrayReads(t *testing.T) {
+	t.Parallel()
+	if through := stray(t, startAPI(t, withOrigin)); through != nil {
+		t.Errorf("read something: %q", through)
+	}
+	r := startAPI(t, withOrigin)
+	r.api.lax.origin = true
+	if through := stray(t, r); len(through) < 7 {
+		t.Errorf("no origin is asked for, and only %q came through", through)
+	}
+}
+
 // T8: Host and Origin of every way in. A name that resolves to us is not ours (rebinding).
 func TestAPIHostAndOrigin(t *testing.T) {
 	t.Parallel()
