@@ -283,6 +283,36 @@ func TestPostgresModulesAway(t *testing.T) {
 	eventually(t, "the module is there again when the database is", func() bool { return works(r) })
 }
 
+// What is approved on one replica runs on the other, and an upload that waits changes
+// nothing on one that starts while it does.
+func TestPostgresModulesReplicas(t *testing.T) {
+	flags := []string{"--store-url", storetest.Postgres(t, os.Getenv, "t"+strings.ToLower(rand.Text())), "--store-key", "k1:" + key32(t), "--plugins-trust", "off"}
+	a := serveIn(t, t.TempDir(), "", flags...)
+	b := serveIn(t, t.TempDir(), "", flags...)
+	token := a.program("default", "robot", []string{"member"})
+	says := func(r *house, text string) {
+		t.Helper()
+		eventually(t, "the tool says "+text, func() bool {
+			return strings.Contains(r.tool("/talk/mcp", token, "say", nil).body, `"text":"`+text+`"`)
+		})
+	}
+	a.approve("", speaker(t, "1.0.0", "one"))
+	a.draft("", speaking(""))
+	if got := a.publish(""); got.status != 200 {
+		t.Fatal(got.body)
+	}
+	says(a, "one")
+	says(b, "one")
+	second := speaker(t, "2.0.0", "two")
+	if got, _ := b.upload(operatorToken, "", second); got.status != 201 {
+		t.Fatal(got.body)
+	}
+	says(serveIn(t, t.TempDir(), "", flags...), "one")
+	b.approve("", second)
+	says(b, "two")
+	says(a, "two")
+}
+
 // stocked is a stock on a store that has one approved module.
 func stocked(t *testing.T, wasm []byte) (*stock, *fakeRows, *lines) {
 	t.Helper()
