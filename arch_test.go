@@ -47,6 +47,8 @@ var rooms = []room{
 	{"core/authz", nil, "says who may; it reads a core.State"},
 	{"core/accounts", nil, "accounts that callers connect at upstreams' authorization servers, kept through core.Store"},
 	{"core/limits", nil, "counts calls against the limits of a core.State"},
+	{"core/pins", nil, "holds definitions to what was approved; who keeps the pins, and shows the definitions, is not its affair"},
+	{"core/disclosure", nil, "finds tools among those that a caller may see, and knows no caller"},
 	{"core/documents", nil, "drafts become versions through core.Store; how a document is read and built is handed in"},
 	{"store", []string{"core/audit"}, "rows in databases; a change and its place in the trail are one transaction"},
 	{"core/egress", nil, "dials for everybody, so it knows nobody"},

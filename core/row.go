@@ -291,8 +291,9 @@ const ModuleWaits = "@waiting"
 // Key returns where the module stands.
 func (m *Module) Key() Key { return Key{"module", m.Tenant, m.Name} }
 
-// Pin holds the definition of a tool, prompt or resource of an upstream to what was seen
-// and approved.
+// Pin holds the definition of a tool, prompt, resource or template of an upstream to what
+// was seen and approved. Its Name is what it is called by: that of a resource is its URI. A
+// changed definition waits in a row of its own, whose kind has PinWaits behind it.
 type Pin struct {
 	Tenant   string `json:"tenant"`
 	Server   string `json:"server"`
@@ -304,6 +305,10 @@ type Pin struct {
 	Approved string `json:"approvedBy,omitempty"`
 	Stamp
 }
+
+// PinWaits ends the kind of a Pin that holds a changed definition, quarantined, beside the
+// one that was approved.
+const PinWaits = "@waiting"
 
 // Key returns where the pin stands.
 func (p *Pin) Key() Key {

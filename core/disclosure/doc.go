@@ -1,0 +1,2 @@
+// Package disclosure finds tools.
+package disclosure
