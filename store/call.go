@@ -90,8 +90,8 @@ func (c *callTable) whole(r *core.CallRecord) error {
 }
 
 // blockOf packs records, which are in the order of their ids.
-func blockOf(records []core.CallRecord) callRow {
-	first, last := &records[0], &records[len(records)-1]
+func blockOf(records []*core.CallRecord) callRow {
+	first, last := records[0], records[len(records)-1]
 	m := callRow{
 		Tenant: last.Tenant, LastID: last.ID, Replica: last.Replica, FirstID: first.ID, Count: int64(len(records)), Packed: packCalls(records),
 		FromAt: momentOf(first.Time), ToAt: momentOf(first.Time),
@@ -105,7 +105,7 @@ func blockOf(records []core.CallRecord) callRow {
 // append adds records. Where some have the id of ones that stand there, the block that has
 // those is written again.
 func (c *callTable) append(ctx context.Context, t *tx, rows []core.Row) error {
-	records := make([]core.CallRecord, len(rows))
+	records := make([]*core.CallRecord, len(rows))
 	for i, row := range rows {
 		r := row.(*core.CallRecord) //nolint:forcetypeassert // of this table
 		if err := c.whole(r); err != nil {
@@ -118,10 +118,10 @@ func (c *callTable) append(ctx context.Context, t *tx, rows []core.Row) error {
 			}
 			r.ID = id
 		}
-		records[i] = *r
+		records[i] = r
 	}
 	// The last of one id counts.
-	slices.SortStableFunc(records, func(a, b core.CallRecord) int {
+	slices.SortStableFunc(records, func(a, b *core.CallRecord) int {
 		return cmp.Or(strings.Compare(a.Tenant, b.Tenant), strings.Compare(a.Replica, b.Replica), strings.Compare(a.ID, b.ID))
 	})
 	kept := records[:0]
@@ -148,7 +148,7 @@ func (c *callTable) append(ctx context.Context, t *tx, rows []core.Row) error {
 const insertBlock = "INSERT INTO calls (tenant, last_id, replica, first_id, from_at, to_at, count, packed) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
 
 // add adds records of one tenant and replica, in the order of their ids.
-func (c *callTable) add(ctx context.Context, t *tx, records []core.CallRecord) error {
+func (c *callTable) add(ctx context.Context, t *tx, records []*core.CallRecord) error {
 	var there []callRow
 	err := t.db.NewSelect().Model(&there).Where("tenant = ?", records[0].Tenant).Where("replica = ?", records[0].Replica).
 		Where("last_id >= ?", records[0].ID).Where("first_id <= ?", records[len(records)-1].ID).Scan(ctx)
@@ -167,14 +167,14 @@ func (c *callTable) add(ctx context.Context, t *tx, records []core.CallRecord) e
 			}
 			for _, r := range b.records() {
 				if !added[r.ID] {
-					records = append(records, r)
+					records = append(records, &r)
 				}
 			}
 			if err := c.drop(ctx, t, &there[i]); err != nil {
 				return err
 			}
 		}
-		slices.SortFunc(records, func(a, b core.CallRecord) int { return strings.Compare(a.ID, b.ID) })
+		slices.SortFunc(records, func(a, b *core.CallRecord) int { return strings.Compare(a.ID, b.ID) })
 	}
 	for len(records) > 0 {
 		n, size := 0, 0
@@ -193,6 +193,14 @@ func (c *callTable) add(ctx context.Context, t *tx, records []core.CallRecord) e
 		records = records[n:]
 	}
 	return nil
+}
+
+func pointers(records []core.CallRecord) []*core.CallRecord {
+	list := make([]*core.CallRecord, len(records))
+	for i := range records {
+		list[i] = &records[i]
+	}
+	return list
 }
 
 // drop deletes a block.
@@ -285,7 +293,7 @@ func (c *callTable) remove(ctx context.Context, t *tx, r *core.CallRecord) (ther
 	if err := c.drop(ctx, t, m); err != nil {
 		return false, err
 	}
-	rest := slices.Delete(b.records(), n, n+1)
+	rest := slices.Delete(pointers(b.records()), n, n+1)
 	if len(rest) == 0 {
 		return true, nil
 	}
@@ -320,7 +328,7 @@ func (c *callTable) prune(ctx context.Context, t *tx, before moment) (int64, err
 		if err := c.drop(ctx, t, m); err != nil {
 			return 0, err
 		}
-		rest := slices.DeleteFunc(b.records(), func(r core.CallRecord) bool { return momentOf(r.Time) < before })
+		rest := slices.DeleteFunc(pointers(b.records()), func(r *core.CallRecord) bool { return momentOf(r.Time) < before })
 		gone += m.Count - int64(len(rest))
 		if err := c.add(ctx, t, rest); err != nil {
 			return 0, err

@@ -51,7 +51,7 @@ func TestBlocks(t *testing.T) {
 			records[i] = drawCall(t, i)
 			records[i].Tenant, records[i].Replica = "acme", "r"
 		}
-		b, err := readBlock("acme", "r", packCalls(records))
+		b, err := readBlock("acme", "r", packCalls(pointers(records)))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -63,7 +63,7 @@ func TestBlocks(t *testing.T) {
 
 // FuzzBlock: bytes that are no block are refused; those that are one are read.
 func FuzzBlock(f *testing.F) {
-	f.Add(packCalls([]core.CallRecord{{ID: "1-ab", Server: "s", Request: "00ff"}, {ID: "2-ab", Server: "s", Arguments: "{}"}}))
+	f.Add(packCalls([]*core.CallRecord{{ID: "1-ab", Server: "s", Request: "00ff"}, {ID: "2-ab", Server: "s", Arguments: "{}"}}))
 	f.Add([]byte{blockFormat, 0xff, 0xff, 0xff, 0xff, 0x7f})
 	f.Fuzz(func(t *testing.T, packed []byte) {
 		b, err := readBlock("acme", "r", packed)
@@ -77,7 +77,7 @@ func FuzzBlock(f *testing.F) {
 		if len(records) == 0 {
 			return
 		}
-		again, err := readBlock("acme", "r", packCalls(records))
+		again, err := readBlock("acme", "r", packCalls(pointers(records)))
 		if err != nil || !slices.Equal(again.records(), records) {
 			t.Errorf("%v: other records than before", err)
 		}
@@ -86,7 +86,7 @@ func FuzzBlock(f *testing.F) {
 
 // A block that was cut off or changed in its lengths is refused, or at least harms nobody.
 func TestDamagedBlock(t *testing.T) {
-	packed := packCalls([]core.CallRecord{{ID: "1", Server: "s", Arguments: "long enough"}, {ID: "2"}})
+	packed := packCalls([]*core.CallRecord{{ID: "1", Server: "s", Arguments: "long enough"}, {ID: "2"}})
 	for n := range packed {
 		if _, err := readBlock("acme", "r", packed[:n]); !errors.Is(err, errBlock) {
 			t.Errorf("cut after %d bytes: %v", n, err)

@@ -39,7 +39,7 @@ func wordsOfCall(c *core.CallRecord) [wordCount]string {
 var wordPlaces = map[string]int{"subject": 0, "via": 2, "credential": 3, "server": 4, "kind": 5, "name": 6, "outcome": 9}
 
 // packCalls packs records of one tenant and replica.
-func packCalls(records []core.CallRecord) []byte {
+func packCalls(records []*core.CallRecord) []byte {
 	suffix := commonSuffix(records)
 	var list []string
 	places := map[string]uint64{}
@@ -47,8 +47,7 @@ func packCalls(records []core.CallRecord) []byte {
 	var was [wordCount]string
 	var at [wordCount]uint64
 	last := int64(0)
-	for i := range records {
-		c := &records[i]
+	for i, c := range records {
 		body = appendText(body, strings.TrimSuffix(c.ID, suffix))
 		now := int64(momentOf(c.Time))
 		body = binary.AppendVarint(body, now-last)
@@ -84,7 +83,7 @@ func packCalls(records []core.CallRecord) []byte {
 }
 
 // commonSuffix is what all ids end with, from their last dash on.
-func commonSuffix(records []core.CallRecord) string {
+func commonSuffix(records []*core.CallRecord) string {
 	dash := strings.LastIndexByte(records[0].ID, '-')
 	if dash < 0 {
 		return ""

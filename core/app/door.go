@@ -56,7 +56,6 @@ type door struct {
 	authn    *authn.Authn
 	logins   *authn.Logins
 	authz    *authz.Authz
-	feed     *audit.Feed
 	records  *audit.Recorder
 	bounds   *limits.Limits
 	callers  *accounts.Accounts // and the accounts that they connected
@@ -89,11 +88,10 @@ func (h *gatehouse) openDoor(ctx context.Context) (err error) {
 		_ = d.keeper.refresh(ctx) // said already
 		h.restoreQuotas(ctx)
 	}}
-	d.feed = audit.NewFeed(time.Now)
 	if d.stock, err = newStock(d.late, h.settings.Data, h.log); err != nil {
 		return err
 	}
-	d.store = prompt{d.feed.Watch(d.late), func(ctx context.Context) { _ = d.keeper.refresh(ctx) }}
+	d.store = prompt{d.late, func(ctx context.Context) { _ = d.keeper.refresh(ctx) }}
 	d.identity = egress.RoundTripper(h.egress, "identity provider", identityLimit, identityTimeout)
 	d.authn = authn.New(authn.Options{
 		Store: d.store, Sealer: d.vault, Transport: d.identity, Operator: h.settings.Admin.Token, ScopeSets: h.estate.scopeSets, Now: time.Now, Log: h.log,
@@ -140,7 +138,7 @@ func (h *gatehouse) openDoor(ctx context.Context) (err error) {
 func (h *gatehouse) openRecords() (err error) {
 	d, s := &h.door, h.settings.Audit
 	d.records, err = audit.NewRecorder(d.store, audit.RecorderOptions{
-		Replica: h.replica, Level: audit.Level(s.Calls), Strict: s.Strict, Feed: d.feed, Observer: h.telemetry, Log: h.log, Now: time.Now,
+		Replica: h.replica, Level: audit.Level(s.Calls), Strict: s.Strict, Observer: h.telemetry, Log: h.log, Now: time.Now,
 	})
 	if err != nil {
 		return err

@@ -41,12 +41,12 @@ func (b *Batch) holds(id string) bool {
 }
 
 // NewBatch describes records, of which there is at least one, in the order of their ids.
-func NewBatch(replica, after string, records []core.CallRecord) Batch {
+func NewBatch(replica, after string, records []*core.CallRecord) Batch {
 	b := Batch{Replica: replica, After: after, First: records[0].ID, Last: records[len(records)-1].ID, Count: len(records)}
 	b.From, b.To = records[0].Time, records[0].Time
 	leaves := make([]leaf, len(records))
 	for i := range records {
-		leaves[i] = leafOf(&records[i])
+		leaves[i] = leafOf(records[i])
 		if t := records[i].Time; t.Before(b.From) {
 			b.From = t
 		} else if t.After(b.To) {

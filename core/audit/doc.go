@@ -4,7 +4,6 @@
 //	                                                            ↑
 //	Anchors ── hourly ──→ anchor row, log line, file ───────────┘
 //	gateway ── Record ──→ buffer ── batch ──→ call rows, and one entry "calls" with their sum
-//	                         └──→ Feed ──→ live pages
 //	Verify, Export, VerifyExport read all of it and name what does not fit.
 //
 // A store normalises and links each entry that it writes:

@@ -23,7 +23,6 @@ type RecorderOptions struct {
 	Every  time.Duration // how long one waits for others at most; 0 = 250 ms
 	Redact RedactOptions
 
-	Feed     *Feed         // told of each record; nil = none
 	Observer core.Observer // nil = none
 	Log      *slog.Logger  // nil = none
 	Now      func() time.Time

@@ -30,15 +30,15 @@ func twoTrails(t *testing.T) (*memory, *clock) {
 	fill(t, m, c, 4)
 	after := ""
 	for batch := range 2 {
-		var records []core.CallRecord
+		var records []*core.CallRecord
 		for i := range 3 {
 			c.add(time.Second)
 			one := callSample(c.now())
 			one.ID = (&ids{end: "-a"}).next(c.now())
 			one.In = 10*batch + i
-			records = append(records, one)
+			records = append(records, &one)
+			m.calls = append(m.calls, one)
 		}
-		m.calls = append(m.calls, records...)
 		b := NewBatch("a", after, records)
 		after = b.Last
 		details, err := json.Marshal(b)
@@ -300,7 +300,7 @@ func TestVerifyBesideWriters(t *testing.T) {
 		one := callSample(c.now().Add(-3 * time.Hour))
 		one.ID = (&ids{end: "-a"}).next(c.now())
 		m.calls = append(m.calls, one)
-		details, err := json.Marshal(NewBatch("a", m.calls[5].ID, []core.CallRecord{one}))
+		details, err := json.Marshal(NewBatch("a", m.calls[5].ID, []*core.CallRecord{&one}))
 		if err != nil {
 			t.Error(err)
 		}

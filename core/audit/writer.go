@@ -23,7 +23,9 @@ type writer struct {
 	ids      ids
 	queue    []slot
 	bytes    int
-	batch    []slot // what is being written
+	batch    []slot // what is being written, and
+	records  []*core.CallRecord
+	rows     []core.Row // with its entry
 	tries    int
 	after    string // last id of the batch before
 	retry    time.Time
@@ -110,8 +112,7 @@ func (w *writer) step(ctx context.Context) {
 	w.confess(ctx)
 }
 
-// take moves records from the buffer to the queue: here they get their ids, and whoever
-// watches sees them, also while the store is away.
+// take moves records from the buffer to the queue: here they get their ids.
 func (w *writer) take() {
 	full, lost := w.buffer.swap()
 	now := w.o.Now()
@@ -129,9 +130,6 @@ func (w *writer) take() {
 		w.queue = w.queue[:0:0]
 	}
 	w.queue = append(w.queue, full...)
-	if w.o.Feed != nil {
-		w.o.Feed.calls(full)
-	}
 	w.buffer.free(full)
 	drop := 0
 	for !w.o.Strict && drop < len(w.queue) && (len(w.queue)-drop > w.o.Count || w.bytes > w.o.Bytes) {
@@ -159,17 +157,17 @@ func (w *writer) dropped(now time.Time, n int64) {
 func (w *writer) write(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, writeTime)
 	defer cancel()
-	records := make([]core.CallRecord, len(w.batch))
-	rows := make([]core.Row, 0, len(w.batch)+1)
+	w.records, w.rows = w.records[:0], w.rows[:0]
 	for i := range w.batch {
-		records[i] = w.batch[i].record
-		rows = append(rows, &records[i])
+		w.records = append(w.records, &w.batch[i].record)
+		w.rows = append(w.rows, &w.batch[i].record)
 	}
-	details, err := json.Marshal(NewBatch(w.o.Replica, w.after, records))
+	details, err := json.Marshal(NewBatch(w.o.Replica, w.after, w.records))
 	if err != nil {
 		return err
 	}
-	return w.store.Append(ctx, append(rows, w.entry(ActionCalls, details))...)
+	w.rows = append(w.rows, w.entry(ActionCalls, details))
+	return w.store.Append(ctx, w.rows...)
 }
 
 func (w *writer) entry(action string, details json.RawMessage) *core.AuditEntry {
