@@ -21,6 +21,12 @@ const browser = first.browser();
 const contexts = new Map();
 const pages = new Map();
 
+// arrived waits until a window that was just opened shows what it was opened for.
+async function arrived(page) {
+  for (let tries = 0; page.url() === 'about:blank' && tries < 200; tries++) await new Promise(done => setTimeout(done, 50));
+  await page.waitForLoadState();
+}
+
 const acts = {
   // context makes one that shares nothing with others, as a browser of its own.
   async context({ name }) {
@@ -46,6 +52,7 @@ const acts = {
   async frames({ context }) {
     const shown = [];
     for (const page of contexts.get(context).pages()) {
+      await arrived(page);
       for (const frame of page.frames()) {
         const text = await frame.evaluate('document.body ? document.body.innerText : ""').catch(() => '');
         shown.push({ url: frame.url(), text });

@@ -119,7 +119,10 @@ window.attacks = {
   },
   popup: async target => {
     const opened = window.open(target);
-    await new Promise(done => setTimeout(done, 500));
-    try { return opened.document.body.innerText; } catch { return ''; }
+    for (let tries = 0; tries < 100; tries++) { // until it is there, and nobody of another origin may look
+      try { if (opened.document.body.innerText) return opened.document.body.innerText; } catch { return ''; }
+      await new Promise(done => setTimeout(done, 50));
+    }
+    return '';
   },
 };
