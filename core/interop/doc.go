@@ -5,13 +5,15 @@
 //	TypeScript SDK 1 and 2 ───┤                 ┌─ sallyport conformance-server
 //	Go SDK ───────────────────┼── HTTP ──→ ─────┤
 //	Inspector CLI ────────────┘                 └─ examples/quickstart
+//	pages of others in Chromium ── HTTP ──→ sallyport serve
 //
-// It holds tests only. They build the two programs once, start them on free ports of
+// It holds tests only. They build the programs once, start them on free ports of
 // 127.0.0.1 and stop them at the end, which must go well too: exit code 0, and with
 // SALLYPORT_RACE=1 no report of the race detector.
 //
 //	make test                                      # installs the peers, runs everything
 //	go test ./core/interop -run GoSDK              # needs nothing but Go
+//	go test ./core/interop -run Browser            # needs Chromium, and the peers
 //	SALLYPORT_CONFORMANCE_URL=http://127.0.0.1:3000/mcp \
 //		go test ./core/interop -run Conformance    # judges another server
 //
