@@ -96,18 +96,34 @@ func Open(ctx context.Context, dsn string, o Options) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	if s.circuit.ping != nil {
-		// The connection of whoever asks later is there from the beginning.
-		if err = s.circuit.ask(ctx); err != nil {
-			_ = s.Close()
-			return nil, s.fault(ctx, "open the store", err)
-		}
-	}
-	if err = s.migrate(ctx, shipped()); err != nil {
+	if err = s.begin(ctx); err != nil {
 		_ = s.Close()
 		return nil, err
 	}
 	return s, nil
+}
+
+// begin connects, and brings the tables up to date. The connection of whoever asks later
+// whether the database answers is made meanwhile.
+func (s *Store) begin(ctx context.Context) error {
+	if s.circuit.ping == nil {
+		return s.migrate(ctx, shipped())
+	}
+	work, stop := context.WithCancel(ctx)
+	defer stop()
+	asked := make(chan error, 1)
+	go func() {
+		err := s.circuit.ask(ctx)
+		if err != nil {
+			stop() // nobody waits twice for a database that is away
+		}
+		asked <- err
+	}()
+	err := s.migrate(work, shipped())
+	if away := <-asked; away != nil {
+		return s.fault(ctx, "open the store", away)
+	}
+	return err
 }
 
 // Replica returns the name of this process in the audit trail.

@@ -53,13 +53,16 @@ func (d *Desk) Publish(ctx context.Context, act Act, tenant string, p Publicatio
 	ask := func(ctx context.Context, s *snapshot) ([]change, error) {
 		changes := []change{}
 		for _, pick := range p.Drafts {
-			draft, err := d.Draft(ctx, tenant, pick.Name)
-			if err != nil {
-				return nil, err
-			}
 			want := pick.Match
 			if before, again := looked[pick.Name]; again {
 				want = before
+			}
+			draft, err := d.Draft(ctx, tenant, pick.Name)
+			if isCode(err, core.CodeNotFound) && want != 0 && want != Any {
+				return nil, draftMoved(&core.Draft{Name: pick.Name}, false) // it was looked at
+			}
+			if err != nil {
+				return nil, err
 			}
 			if want != 0 && want != Any && want != draft.Version {
 				return nil, draftMoved(draft, true)
