@@ -60,10 +60,7 @@ func serve(t *testing.T, document string, flags ...string) *house {
 
 func serveIn(t *testing.T, data, document string, flags ...string) *house {
 	t.Helper()
-	args := []string{
-		"serve", "--data", data, "--listen", "127.0.0.1:0", "--drain-lag", "0s", "--drain-hard-stop", "5s",
-		"--admin-token", operatorToken, "--egress-allow", "127.0.0.1/32", "--store-poll", "200ms", "--access-calls-per-second", "0",
-	}
+	args := usual(data)
 	if os.Getenv("SALLYPORT_TEST_STORE") == "postgres" && !slices.Contains(flags, "--store-url") {
 		args = append(args, "--store-url", storetest.Postgres(t, os.Getenv, "t"+strings.ToLower(rand.Text())))
 	}
@@ -74,7 +71,7 @@ func serveIn(t *testing.T, data, document string, flags ...string) *house {
 		}
 		args = append(args, "--config", file)
 	}
-	r := &house{t: t, data: data, out: &lines{}, log: &lines{}, client: &http.Client{Transport: &http.Transport{}, Timeout: 20 * time.Second}}
+	r := &house{t: t, data: data, out: &lines{}, log: &lines{}, client: newClient()}
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan int, 1)
 	go func() { ended <- Main(ctx, append(args, flags...), r.out, r.log) }()
@@ -107,6 +104,18 @@ func serveIn(t *testing.T, data, document string, flags ...string) *house {
 	}
 	t.Fatalf("the gateway does not listen:\n%s%s", r.out, r.log)
 	return nil
+}
+
+// usual are the arguments of every gateway of these tests.
+func usual(data string) []string {
+	return []string{
+		"serve", "--data", data, "--listen", "127.0.0.1:0", "--drain-lag", "0s", "--drain-hard-stop", "5s",
+		"--admin-token", operatorToken, "--egress-allow", "127.0.0.1/32", "--store-poll", "200ms", "--access-calls-per-second", "0",
+	}
+}
+
+func newClient() *http.Client {
+	return &http.Client{Transport: &http.Transport{}, Timeout: 20 * time.Second}
 }
 
 // reply is what a gateway answered.
