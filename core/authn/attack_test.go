@@ -224,6 +224,20 @@ var attacks = []attack{
 		_, _, err := r.finish(flow, query, callback)
 		return err == nil
 	}},
+	{"a state that comes back to another replica", without("replay"), func(r *rig) bool {
+		r.idp.spent = true
+		to, flow := r.begin("", "corp", "/")
+		query := r.idp.authorize(r.t, to, "ada-at-corp", nil)
+		if _, _, err := r.finish(flow, query, callback); err != nil {
+			r.t.Fatal(err)
+		}
+		here := r.logins
+		r.logins = NewLogins(r.a, LoginOptions{Passwords: r.passwords}) // it remembers nothing itself
+		r.logins.skip = here.skip
+		defer func() { r.logins = here }()
+		_, _, err := r.finish(flow, query, callback)
+		return err == nil
+	}},
 	{"a login that somebody else began", without("state"), func(r *rig) bool { // login CSRF
 		to, _ := r.begin("", "corp", "/")
 		eve := r.idp.authorize(r.t, to, "eve-at-corp", nil)

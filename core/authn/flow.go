@@ -17,7 +17,8 @@ import (
 )
 
 // flow is a login by OpenID Connect between its beginning and its end. It travels in a
-// cookie, sealed; nothing of it is kept here but that its state came back.
+// cookie, sealed; nothing of it is kept but that its state came back, here and, for the other
+// replicas, in the store.
 type flow struct {
 	Tenant   string    `json:"tenant"`
 	Provider string    `json:"provider"`
@@ -147,6 +148,9 @@ func localPath(text string) bool {
 // subject only. Delete the cookie whatever comes out.
 func (l *Logins) Finish(ctx context.Context, flowCookie core.Secret, query url.Values, redirectURI string, from From) (*Granted, string, error) {
 	f, err := l.openFlow(flowCookie, query, redirectURI)
+	if err == nil {
+		err = l.claim(ctx, f)
+	}
 	if err != nil {
 		return nil, "", l.failed(ctx, core.DefaultTenant, nil, from, err)
 	}
@@ -217,6 +221,23 @@ func (l *Logins) openFlow(cookie core.Secret, query url.Values, redirectURI stri
 	}
 	l.used[f.State] = f.Expires
 	return &f, nil
+}
+
+// flowSpace holds the states that came back. The dot keeps it apart from plugins.
+const flowSpace = ".logins"
+
+// claim uses up the state of a flow for every replica: the first that comes back with it
+// has it.
+func (l *Logins) claim(ctx context.Context, f *flow) error {
+	if l.skip["replay"] {
+		return nil
+	}
+	row := &core.Entry{Tenant: f.Tenant, Namespace: flowSpace, Name: hexSum(f.State), Value: []byte{1}, Expires: &f.Expires}
+	err := l.a.store.Change(ctx, nil, func(ctx context.Context, tx core.Tx) error { return tx.Put(ctx, row) })
+	if core.AsError(err).Code == core.CodeConflict {
+		return refusedFlow()
+	}
+	return err
 }
 
 // exchange gets the ID token for a code and believes it, or not (OpenID Connect Core 1.0,

@@ -159,12 +159,21 @@ func (s *fakeStore) Change(ctx context.Context, entry *core.AuditEntry, f func(c
 	if s.down {
 		return errDown
 	}
-	if entry == nil || entry.Action == "" {
+	if entry != nil && entry.Action == "" {
 		return &core.Error{Code: core.CodeInvalid, Message: "the audit entry names no action"}
 	}
 	t := &fakeTx{s, maps.Clone(s.rows)}
 	if err := f(ctx, t); err != nil {
 		return err
+	}
+	if entry == nil {
+		for key, row := range t.rows {
+			if s.rows[key] != row && key.Kind != "kv" {
+				return &core.Error{Code: core.CodeInternal, Message: "a " + key.Kind + " was changed without an audit entry"}
+			}
+		}
+		s.rows = t.rows
+		return nil
 	}
 	s.rows = t.rows
 	s.changes++
