@@ -51,6 +51,7 @@ func TestCharacters(t *testing.T) {
 		{"language tag", "a\U000e0001" + tags("en"), "a"},
 		{"flag of Wales", "\U0001f3f4" + tags("gbwls\x7f") + " ok", "\U0001f3f4" + tags("gbwls\x7f") + " ok"},
 		{"text in a flag", "\U0001f3f4" + tags("usca\x7f"), "\U0001f3f4"},
+		{"text in a flag, as long as Wales", "\U0001f3f4" + tags("gbxyz\x7f"), "\U0001f3f4"},
 		{"flag without an end", "\U0001f3f4" + tags("gbwls"), "\U0001f3f4"},
 		{"flag with more", "\U0001f3f4" + tags("gbwls\x7f") + tags("evil"), "\U0001f3f4" + tags("gbwls\x7f")},
 
