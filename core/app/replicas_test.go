@@ -3,6 +3,7 @@ package app
 import (
 	"context"
 	"crypto/rand"
+	"database/sql"
 	"encoding/json"
 	"fmt"
 	"net/url"
@@ -293,7 +294,7 @@ func TestPostgresReplicaKilled(t *testing.T) {
 	defer ending.Wait()
 	for i := range 10_000 {
 		name := fmt.Sprint("role", i)
-		if i == max(i, 20) && answered[1].Load() >= 20 {
+		if i >= 20 && answered[1].Load() >= 20 {
 			ending.Go(kill)
 		}
 		if victim.send("POST", "/api/v1/roles", operatorToken, map[string]any{"name": name}).status != 201 {
@@ -363,6 +364,72 @@ func TestPostgresReplicaKilled(t *testing.T) {
 	t.Setenv("SALLYPORT_STORE_URL", flags[1])
 	t.Setenv("SALLYPORT_STORE_KEY", flags[3])
 	t.Log(typed(t, 0, "audit", "verify", "--data", t.TempDir()))
+}
+
+// A program goes on serving and changing while a newer one brings the tables further, and
+// starts again after that, until the tables say that it may not.
+func TestPostgresReplicasOlder(t *testing.T) {
+	flags := shared(t)
+	a := serveIn(t, t.TempDir(), "", flags...)
+	a.write(shopOf("get"))
+	a.admin("POST", "/documents/publish", map[string]any{"names": []string{"shop"}})
+	token := a.program("default", "robot", []string{"member"})
+	loading, stop := context.WithCancel(t.Context())
+	defer stop()
+	var calls, failed, changes atomic.Int64
+	var load sync.WaitGroup
+	load.Go(func() {
+		for loading.Err() == nil {
+			if a.works(token, "get") {
+				calls.Add(1)
+			} else {
+				failed.Add(1)
+			}
+		}
+	})
+	load.Go(func() {
+		for i := 0; loading.Err() == nil; i++ {
+			if a.send("POST", "/api/v1/roles", operatorToken, map[string]any{"name": fmt.Sprint("role", i)}).status == 201 {
+				changes.Add(1)
+			} else {
+				failed.Add(1)
+			}
+		}
+	})
+	db, err := sql.Open("pgx", flags[1])
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = db.Close() }()
+	next := func(statements ...string) {
+		t.Helper()
+		for _, statement := range statements {
+			if _, err := db.ExecContext(t.Context(), statement); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	// What a migration that older programs live with does: tables and columns that they do not know.
+	next("BEGIN; CREATE TABLE later (id TEXT PRIMARY KEY); ALTER TABLE users ADD COLUMN later TEXT; ALTER TABLE calls ADD COLUMN later TEXT; " +
+		"INSERT INTO schema_version (number, name, compatible_from, applied, replica) SELECT max(number) + 1, 'later', 1, 0, '' FROM schema_version; COMMIT")
+	before := changes.Load()
+	eventually(t, "changes go on", func() bool { return changes.Load() > before+5 })
+	a.program("default", "later", []string{"member"})
+	b := serveIn(t, t.TempDir(), "", flags...)
+	eventually(t, "one that starts serves", func() bool { return b.works(token, "get") })
+	b.program("default", "latest", []string{"member"})
+
+	next("UPDATE schema_version SET compatible_from = number WHERE name = 'later'")
+	out, log := &lines{}, &lines{}
+	if code := Main(t.Context(), append(usual(t.TempDir()), flags...), out, log); code != 1 || !strings.Contains(log.String(), "needs a program that knows number") {
+		t.Errorf("exit code %d\n%s%s", code, out, log)
+	}
+	stop()
+	load.Wait()
+	t.Logf("%d calls, %d changes, %d failed", calls.Load(), changes.Load(), failed.Load())
+	if failed.Load() > 0 || calls.Load() == 0 {
+		t.Errorf("%d calls, %d failed:\n%s", calls.Load(), failed.Load(), a.log)
+	}
 }
 
 // serveProcess starts a gateway as a process of its own, which kill ends at once.
