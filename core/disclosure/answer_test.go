@@ -206,6 +206,7 @@ func TestHiddenLooksMissing(t *testing.T) {
 			{FindTools, `{"query":""}`},
 			{FindTools, `{"query":"xyzzy"}`},
 			{DescribeTool, `{"name":"vault_read_secret"}`},
+			{DescribeTool, `{"name":"vault_read_secrets"}`},
 			{CallTool, `{"name":"vault_read_secret","arguments":{"path":"x"}}`},
 		} {
 			a, b := answer(t, with, hidden, q[0], q[1]), answer(t, gone, without, q[0], q[1])

@@ -152,10 +152,7 @@ func (s *search) term(term string, weight float64) bool {
 	}
 	// How rare it is among the tools that may be seen; never negative.
 	idf := math.Log(1 + (float64(s.visible-df)+0.5)/(float64(df)+0.5))
-	for _, p := range list {
-		if !s.seen[p.tool] {
-			continue
-		}
+	for _, p := range list { // find leaves out those that may not be seen
 		score := weight * idf * float64(p.weight)
 		if s.best[p.tool] == 0 {
 			s.touched = append(s.touched, p.tool)

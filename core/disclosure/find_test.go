@@ -169,6 +169,29 @@ func TestFind(t *testing.T) {
 // nil2 is a tool of which the name was there before: the first one counts.
 func nil2() *core.Tool { return define("b", "", "second", "") }
 
+func TestTheNameItselfComesFirst(t *testing.T) {
+	index := Build([]*core.Tool{define("run", "", "Starts it", ""), define("run_run", "Run", "run run run", "")})
+	for _, query := range []string{"run", " Run", "RUN!"} {
+		if got := index.Find(query, 1, nil); got[0].Name != "run" {
+			t.Errorf("%q: %s", query, names(got))
+		}
+	}
+}
+
+// Hidden tools with words of the same beginning take no place of those that are seen.
+func TestHiddenPrefixesTakeNoPlace(t *testing.T) {
+	tools := []*core.Tool{define("seen", "", "configzz", "")}
+	for i := range 3 * maxPrefixes {
+		tools = append(tools, define(fmt.Sprintf("hidden%d", i), "", fmt.Sprintf("configa%c%cq", 'a'+i/26, 'a'+i%26), ""))
+	}
+	if got := Build(tools).Find("config", 10, func(name string) bool { return name == "seen" }); len(got) != 1 {
+		t.Errorf("got %v", got)
+	}
+	if got := Build(tools).Find("config", 100, nil); len(got) != maxPrefixes {
+		t.Errorf("%d words were tried", len(got))
+	}
+}
+
 func TestSummaries(t *testing.T) {
 	tests := []struct{ in, want string }{
 		{"Lists files. Fast.", "Lists files."},
@@ -338,8 +361,17 @@ func TestIndexIsBounded(t *testing.T) {
 		define("deep", "", "", deep),
 		define("letters", "", strings.Repeat("x", 1<<20), ""),
 	})
-	if n := len(index.postings); n > 4*maxWords {
-		t.Errorf("%d postings", n)
+	perTool := map[uint32]int{}
+	for _, p := range index.postings {
+		perTool[p.tool]++
+	}
+	for id, n := range perTool {
+		if n > maxWords {
+			t.Errorf("%d words of %s", n, index.tools[id].name)
+		}
+	}
+	if got := Build([]*core.Tool{define("late", "", strings.Repeat(".", maxText)+" needle", "")}).Find("needle", 1, nil); got != nil {
+		t.Error("a text was read past its bound")
 	}
 	for _, term := range index.terms {
 		if len(term) > maxWord {
