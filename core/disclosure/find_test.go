@@ -170,11 +170,14 @@ func TestFind(t *testing.T) {
 func nil2() *core.Tool { return define("b", "", "second", "") }
 
 func TestTheNameItselfComesFirst(t *testing.T) {
-	index := Build([]*core.Tool{define("run", "", "Starts it", ""), define("run_run", "Run", "run run run", "")})
-	for _, query := range []string{"run", " Run", "RUN!"} {
-		if got := index.Find(query, 1, nil); got[0].Name != "run" {
+	index := Build([]*core.Tool{define("get_user", "", "", ""), define("user_get", "User get", "Get user, get user", "")})
+	for _, query := range []string{"get_user", " Get User", "getUser!"} {
+		if got := index.Find(query, 1, nil); got[0].Name != "get_user" {
 			t.Errorf("%q: %s", query, names(got))
 		}
+	}
+	if got := index.Find("user get please", 1, nil); got[0].Name != "user_get" {
+		t.Errorf("the test above tests nothing: %s", names(got))
 	}
 }
 
