@@ -116,6 +116,7 @@ var libraries = []library{
 	{"github.com/golang-jwt/jwt", []string{"core/authn"}, nil, "tokens are believed in one place"},
 	{"github.com/coreos/go-oidc", []string{"core/authn"}, nil, "tokens are believed in one place"},
 	{"golang.org/x/oauth2", []string{"core/authn", "core/accounts"}, nil, "one room asks who somebody is, the other fetches tokens for upstreams"},
+	{"golang.org/x/term", []string{"core/app"}, nil, "commands ask for passwords in one room"},
 	{"golang.org/x/crypto", []string{"core/authn"}, nil, "passwords are hashed in one place"},
 	{"github.com/alecthomas/kong", []string{"core/app"}, nil, "commands stand in one room"},
 	{"github.com/fsnotify/fsnotify", []string{"core/config"}, nil, "documents are watched where they are read"},

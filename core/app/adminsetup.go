@@ -7,6 +7,8 @@ import (
 	"os"
 	"strings"
 
+	"golang.org/x/term"
+
 	"github.com/sallyport/sallyport/core"
 )
 
@@ -15,7 +17,7 @@ type adminSetup struct {
 
 	Token        string `help:"The setup token that the gateway printed; not needed without --url. [$$SALLYPORT_SETUP_TOKEN]" placeholder:"TOKEN"`
 	Name         string `help:"Name to log in with." default:"admin" placeholder:"NAME"`
-	PasswordFile string `name:"password-file" help:"File with the password; without it the first line of standard input is read." placeholder:"FILE"`
+	PasswordFile string `name:"password-file" help:"File with the password; without it the password is asked for, or the first line of standard input is read." placeholder:"FILE"`
 }
 
 func (k *adminSetup) run(ctx context.Context, c console) int {
@@ -27,7 +29,7 @@ func (k *adminSetup) run(ctx context.Context, c console) int {
 		if token == "" {
 			token = a.setup.Reveal() // whoever may open the store may do this
 		}
-		password, err := secretFrom(k.PasswordFile)
+		password, err := c.secretFrom(k.PasswordFile)
 		if err != nil {
 			return err
 		}
@@ -41,8 +43,9 @@ func (k *adminSetup) run(ctx context.Context, c console) int {
 	})
 }
 
-// secretFrom reads a file, or one line of standard input.
-func secretFrom(file string) (string, error) {
+// secretFrom reads a file, or one line of standard input: at a terminal it asks for the line,
+// and does not show it.
+func (c console) secretFrom(file string) (string, error) {
 	if file != "" {
 		text, err := os.ReadFile(file)
 		return strings.TrimRight(string(text), "\r\n"), err
@@ -51,7 +54,13 @@ func secretFrom(file string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	defer func() { _ = input.Close() }() // it was only read
+	defer func() { _ = input.Close() }()            // it was only read
+	if at := int(input.Fd()); term.IsTerminal(at) {
+		fmt.Fprint(c.err, "Password (it is not shown): ")
+		line, err := term.ReadPassword(at)
+		fmt.Fprintln(c.err)
+		return string(line), err
+	}
 	line, err := bufio.NewReader(input).ReadString('\n')
 	if err != nil && line == "" {
 		return "", &core.Error{Code: core.CodeInvalid, Message: "there is no password", Fix: "write it to standard input, or name a file with --password-file", Err: err}
