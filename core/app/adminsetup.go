@@ -54,7 +54,7 @@ func (c console) secretFrom(file string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	defer func() { _ = input.Close() }()            // it was only read
+	defer func() { _ = input.Close() }() // it was only read
 	if at := int(input.Fd()); term.IsTerminal(at) {
 		fmt.Fprint(c.err, "Password (it is not shown): ")
 		line, err := term.ReadPassword(at)
