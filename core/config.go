@@ -95,7 +95,8 @@ type ServerConfig struct {
 	CORS         *CORSConfig       `json:"cors,omitempty"`
 	Access       *AccessConfig     `json:"access,omitempty"`
 	Cache        *CacheConfig      `json:"cache,omitempty"`
-	PageSize     int               `json:"pageSize,omitempty"` // 0 = 1000
+	PageSize     int               `json:"pageSize,omitempty"`   // 0 = 1000
+	Disclosure   string            `json:"disclosure,omitempty"` // full or progressive; absent = full
 	Tools        []ToolConfig      `json:"tools,omitempty"`
 	Catalogues   []CatalogueConfig `json:"catalogues,omitempty"`
 	Prompts      []PromptConfig    `json:"prompts,omitempty"`

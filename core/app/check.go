@@ -36,7 +36,7 @@ func (k checkCommand) run(ctx context.Context, c console) int {
 	}
 	defer func() { _ = loaded.close(context.WithoutCancel(ctx)) }()
 	cfg, problems := config.Read(k.Files, reading(all, c.lookup))
-	catalog, more := gateway.Build(ctx, cfg, gateway.Options{Kinds: all, Plugins: loaded, Dial: dial, Log: quiet, Now: time.Now})
+	catalog, more := gateway.Build(ctx, cfg, gateway.Options{Kinds: all, Plugins: loaded, Dial: dial, Disclose: disclose, Log: quiet, Now: time.Now})
 	if catalog != nil {
 		defer catalog.Close()
 	}

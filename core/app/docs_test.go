@@ -188,7 +188,7 @@ func checkWithPlugins(t *testing.T, text string) (said string, code int) {
 	all := kinds()
 	nothing := func(string) (string, bool) { return "", false }
 	cfg, problems := config.ReadText(filepath.Join(t.TempDir(), "gateway.yaml"), []byte(text), reading(all, nothing))
-	catalog, more := gateway.Build(context.Background(), cfg, gateway.Options{Kinds: all, Plugins: anyPlugins{}})
+	catalog, more := gateway.Build(context.Background(), cfg, gateway.Options{Kinds: all, Plugins: anyPlugins{}, Disclose: disclose})
 	if catalog != nil {
 		catalog.Close()
 	}

@@ -14,6 +14,7 @@ import (
 
 	"github.com/sallyport/sallyport/core"
 	"github.com/sallyport/sallyport/core/config"
+	"github.com/sallyport/sallyport/core/disclosure"
 	"github.com/sallyport/sallyport/core/gateway"
 )
 
@@ -48,7 +49,7 @@ func (h *gatehouse) newTenant(id string) *tenant {
 	t.plugins = &tenantPlugins{open: func() (*pluginHouse, error) { return h.openPlugins(id) }}
 	o := gateway.Options{
 		Kinds: h.kinds, Plugins: h.telemetry.TracePlugins(t.plugins), Dial: h.egress, Authorizer: h.door.authorizer, Observer: h.telemetry, Log: t.log,
-		Now: time.Now, Limiter: h.door.limiter, Recorder: h.door.recorder, Accounts: h.door.accounts, Replica: h.replica, Scopes: h.door.scopes,
+		Now: time.Now, Limiter: h.door.limiter, Recorder: h.door.recorder, Accounts: h.door.accounts, Replica: h.replica, Scopes: h.door.scopes, Disclose: disclose,
 	}
 	if id != core.DefaultTenant {
 		o.Tenant = id
@@ -56,6 +57,9 @@ func (h *gatehouse) newTenant(id string) *tenant {
 	t.gateway = gateway.New(o)
 	return t
 }
+
+// disclose makes what clients of a server with many tools find them by.
+func disclose(tools []*core.Tool) core.Discloser { return disclosure.Build(tools) }
 
 // read reads the documents of files, then those of the store.
 func (t *tenant) read() (core.Config, []core.Problem) {

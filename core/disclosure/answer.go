@@ -19,16 +19,13 @@ const (
 	maxNearby = 3
 )
 
-// Caller is who uses the facade: what it may see, and how its calls are made. Both are for
-// the caller of the tool of the facade, with no rights beyond its own.
-type Caller struct {
-	// Tool returns a tool that the caller may see, or nil: there is none, or none for this
-	// caller. It is asked about every tool of the Index, so it must be quick.
-	Tool func(name string) *core.Tool
-	// Call calls a tool, with all checks that it has without the facade. arguments is an
-	// object, byte for byte as the client wrote it.
-	Call func(ctx context.Context, name string, arguments json.RawMessage) (*core.Result, error)
-}
+// Caller is who uses the facade.
+type Caller = core.ToolCaller
+
+// Tools returns new definitions of the tools of the facade.
+func (*Index) Tools() []*core.Tool { return Tools() }
+
+var _ core.Discloser = (*Index)(nil)
 
 // Answer runs a tool of the facade with the arguments of its call. Another tool is an
 // *core.Error with CodeNotFound; an error of Caller.Call is returned as it is.

@@ -45,6 +45,7 @@ type server struct {
 	resources *list[*core.Resource]
 	templates *list[*core.Resource]
 
+	facade     *facade // nil = tools are listed
 	toolOf     map[string]*tool
 	promptOf   map[string]*prompt
 	resourceOf map[string]*resource

@@ -33,7 +33,11 @@ func (h *handler) Server() *core.Server { return h.server.wire }
 
 // ListTools returns a page of the tools that who may see.
 func (h *handler) ListTools(ctx context.Context, who core.Identity, cursor *string) (*core.Page[*core.Tool], error) {
-	return h.server.tools.see(ctx, h.gateway.options.Authorizer, who).page(cursor)
+	seen := h.server.tools.see(ctx, h.gateway.options.Authorizer, who)
+	if h.server.facade != nil && len(seen.all) > 0 {
+		return h.server.facade.list.full.page(cursor)
+	}
+	return seen.page(cursor)
 }
 
 // ListPrompts returns a page of the prompts that who may see.
@@ -54,6 +58,9 @@ func (h *handler) ListTemplates(ctx context.Context, who core.Identity, cursor *
 // Tool returns a tool that who may see, or nil.
 func (h *handler) Tool(ctx context.Context, who core.Identity, name string) *core.Tool {
 	t := h.server.toolOf[name]
+	if t == nil && h.fronts(ctx, who, name) {
+		return h.server.facade.toolOf[name]
+	}
 	if t == nil || !h.may(ctx, who, core.ActionList, "tool", name) {
 		return nil
 	}

@@ -24,7 +24,10 @@ type Options struct {
 	Replica    string          // names this process in records
 	// Scopes checks that an access token was granted all of need; the error has CodeScope
 	// and a Challenge. nil = nobody has scopes.
-	Scopes   func(who core.Identity, need []string, asked *core.AuthRequest) error
+	Scopes func(who core.Identity, need []string, asked *core.AuthRequest) error
+	// Disclose makes what stands for the tools of a server whose disclosure is progressive;
+	// nil = documents cannot ask for it.
+	Disclose func(tools []*core.Tool) core.Discloser
 	Observer core.Observer // nil = core.NoObserver
 	Log      *slog.Logger  // nil = nothing is logged
 	Now      func() time.Time

@@ -22,6 +22,9 @@ const deepest = 3
 func (h *handler) CallTool(ctx context.Context, call *core.Call) (*core.Result, error) {
 	began := h.gateway.options.Now()
 	t := h.server.toolOf[call.Tool]
+	if t == nil && h.fronts(ctx, call.Who, call.Tool) {
+		return h.throughFacade(ctx, call, began)
+	}
 	if t == nil || !h.may(ctx, call.Who, core.ActionCall, "tool", call.Tool) {
 		// Forbidden looks like missing (security.md T12).
 		return h.settle(ctx, call, "tool", "", began, nil, &core.Error{Code: core.CodeNotFound, Message: "there is no tool " + quoted(call.Tool), Fix: "list the tools"})

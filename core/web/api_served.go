@@ -1,6 +1,7 @@
 package web
 
 import (
+	"context"
 	"encoding/json"
 	"net/http"
 	"slices"
@@ -85,8 +86,14 @@ func (c *apiCall) visible() (handlers []core.Handler, release func()) {
 func (c *apiCall) toolsOf(h core.Handler) ([]*core.Tool, error) {
 	var tools []*core.Tool
 	var cursor *string
+	list := h.ListTools
+	if all, ok := h.(interface {
+		EveryTool(ctx context.Context, who core.Identity, cursor *string) (*core.Page[*core.Tool], error)
+	}); ok { // where clients find them instead
+		list = all.EveryTool
+	}
 	for {
-		page, err := h.ListTools(c.ctx, c.who, cursor)
+		page, err := list(c.ctx, c.who, cursor)
 		if err != nil {
 			return nil, err
 		}
