@@ -93,6 +93,9 @@ type Result struct {
 	IsError    bool            // the model should see that it failed
 	Mismatch   bool            // with IsError: the arguments do not fit the input schema (old revisions answer with a protocol error)
 	Meta       json.RawMessage // _meta, nil = none
+	// Extra holds the members of a result of an upstream that nobody here knows, as one
+	// JSON object, so that they pass through; nil = none.
+	Extra json.RawMessage
 
 	// Messages is used by prompts, Contents by resources. A prompt whose invoker
 	// leaves Messages empty gets one user message per content block.
@@ -113,7 +116,7 @@ func (r *Result) Size() int {
 	if r == nil {
 		return 0
 	}
-	n := len(r.Structured) + len(r.Meta) + len(r.Description) + len(r.RequestState)
+	n := len(r.Structured) + len(r.Meta) + len(r.Extra) + len(r.Description) + len(r.RequestState)
 	for i := range r.Content {
 		n += r.Content[i].size()
 	}
@@ -121,7 +124,7 @@ func (r *Result) Size() int {
 		n += r.Messages[i].Content.size()
 	}
 	for i := range r.Contents {
-		n += len(r.Contents[i].Text) + len(r.Contents[i].Blob)
+		n += len(r.Contents[i].Text) + len(r.Contents[i].Blob) + len(r.Contents[i].Raw)
 	}
 	return n
 }

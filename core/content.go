@@ -31,6 +31,9 @@ type ResourceContents struct {
 	Blob     []byte          `json:"blob,omitempty"` // raw bytes, base64 on the wire
 	Binary   bool            `json:"-"`              // true: Blob counts, even when empty
 	Meta     json.RawMessage `json:"_meta,omitempty"`
+	// Raw, when set, is the whole of it as an upstream sent it; the other fields say the
+	// same as far as they go. Whoever changes one of them takes Raw away.
+	Raw json.RawMessage `json:"-"`
 }
 
 // Text returns a text block.

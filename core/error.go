@@ -45,6 +45,7 @@ type Error struct {
 	RetryAfter int             // seconds; 0 = unknown
 	Challenge  string          // value of WWW-Authenticate
 	Door       bool            // refused by the gateway before anything ran: HTTP outsides answer with a status (429, 403, 503) and not only in the protocol
+	RPC        int             // the JSON-RPC code that an upstream gave, where Code has no word for it; 0 = none
 	Problems   []Problem       // the mistakes in a document, where that is what is wrong
 	Err        error
 }
