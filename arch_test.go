@@ -49,6 +49,7 @@ var rooms = []room{
 	{"core/limits", nil, "counts calls against the limits of a core.State"},
 	{"core/pins", nil, "holds definitions to what was approved; who keeps the pins, and shows the definitions, is not its affair"},
 	{"core/disclosure", nil, "finds tools among those that a caller may see, and knows no caller"},
+	{"core/child", nil, "runs programs that speak lines of JSON; what the lines mean is not its affair"},
 	{"core/documents", nil, "drafts become versions through core.Store; how a document is read and built is handed in"},
 	{"store", []string{"core/audit"}, "rows in databases; a change and its place in the trail are one transaction"},
 	{"core/egress", nil, "dials for everybody, so it knows nobody"},
@@ -155,6 +156,9 @@ var calls = []call{
 	{"crypto/rand", regexp.MustCompile(`.`), calling, nil, "randomness comes in as a field Rand (rand.Reader by default), so that tests hold it"},
 	{"os", regexp.MustCompile(`^(Getenv|LookupEnv|Environ|ExpandEnv)$`), calling, []string{"core/config", "plugins/toolchain"}, "the environment comes in as a function, so that settings have one order: flag, environment, file; compilers are handed ours"},
 	{"os", regexp.MustCompile(`^(Stdout|Stderr|Stdin|Args)$`), anyUse, []string{"core/telemetry"}, "a command writes to what app.Main was given, so that it can be tested as it is typed"},
+	{"os/exec", regexp.MustCompile(`^(Command.*|Cmd|LookPath)$`), anyUse, []string{"core/child", "core/vault", "plugins/sandbox", "plugins/toolchain"}, "programs of others are started in core/child: there stand the allow-list, the clean environment and the end of the whole group (the vault runs the operator's key program, the sandbox itself, the toolchain compilers)"},
+	{"os", regexp.MustCompile(`^StartProcess$`), anyUse, nil, "programs of others are started in core/child"},
+	{"syscall", regexp.MustCompile(`^(Exec|ForkExec|StartProcess)$`), anyUse, nil, "programs of others are started in core/child"},
 	{"os", regexp.MustCompile(`^Exit$`), anyUse, nil, "only main exits, with the code that app.Main returns"},
 }
 
@@ -239,6 +243,10 @@ func TestRulesBite(t *testing.T) {
 		{"core/egress/a.go", `import "math/rand/v2"; var _ = rand.NewPCG(1, 2)`, ""},
 		{"core/egress/a.go", `import "math/rand/v2"; var pick = rand.Int64N`, ""},
 		{"core/mcp/a.go", `import "os"; var _ = os.Getenv("HOME")`, "os.Getenv"},
+		{"core/app/a.go", `import "os/exec"; var _ = exec.Command("ls")`, "exec.Command"},
+		{"core/invokers/a.go", `import "os/exec"; var _ = exec.Cmd{}`, "exec.Cmd"},
+		{"core/child/a.go", `import "os/exec"; var _ = exec.Cmd{}`, ""},
+		{"core/child/a.go", `import "os"; var _, _ = os.StartProcess("", nil, nil)`, "os.StartProcess"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.file+" "+tt.text, func(t *testing.T) {
