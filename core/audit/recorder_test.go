@@ -94,6 +94,29 @@ func TestRecorderWritesBatches(t *testing.T) {
 	})
 }
 
+// Records that come while others are written make no batch of their own: under load there
+// would be a commit after the other.
+func TestRecorderGathers(t *testing.T) {
+	inBubble(t, RecorderOptions{}, func(t *testing.T, r *Recorder, m *memory, stop func()) {
+		more := 20
+		m.onAppend = func([]core.Row) {
+			if more--; more >= 0 {
+				record(t, r, 1)
+			}
+		}
+		record(t, r, 1)
+		time.Sleep(300 * time.Millisecond)
+		synctest.Wait()
+		if calls, entries := m.counts(); calls != 1 || entries != 1 {
+			t.Errorf("%d calls in %d batches", calls, entries)
+		}
+		stop()
+		if report := mustFit(t, m); report.Calls < 2 {
+			t.Errorf("%d calls, %d lost", report.Calls, r.Lost())
+		}
+	})
+}
+
 // The store goes away: nobody waits, the oldest are dropped and counted, and the trail
 // says how many.
 func TestRecorderStoreAway(t *testing.T) {
@@ -128,7 +151,7 @@ func TestRecorderStoreAway(t *testing.T) {
 	})
 }
 
-// Only the entry of a batch could not be written: its rows are not written again.
+// Where the entry of a batch cannot be written, its records are not there either.
 func TestRecorderEntryAway(t *testing.T) {
 	inBubble(t, RecorderOptions{}, func(t *testing.T, r *Recorder, m *memory, stop func()) {
 		fails := 2
