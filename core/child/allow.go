@@ -111,6 +111,8 @@ func (s *Spec) firm(file string) error {
 		return s.unfit(file, "is no file", "name the binary itself", nil)
 	case at.Mode().Perm()&0o111 == 0:
 		return s.unfit(file, "is not executable", "chmod +x it", nil)
+	case at.Mode()&(fs.ModeSetuid|fs.ModeSetgid) != 0:
+		return s.unfit(file, "runs as its owner (setuid), so the gateway could not end it", "chmod ug-s it, and give the child an account instead", nil)
 	case at.Mode().Perm()&0o022 != 0:
 		return s.unfit(file, "can be written by its group or by everybody", "chmod go-w it", nil)
 	case !trusted(at):

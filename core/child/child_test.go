@@ -34,7 +34,8 @@ func TestMain(m *testing.M) {
 		roles[os.Args[2]](os.Args[3:])
 		os.Exit(0)
 	}
-	if err := os.Chmod(self(), 0o755); err != nil { //nolint:gosec // a program; an umask of 002 would make it one that the group can write
+	// With an umask of 002 the group could write it, which is refused.
+	if err := os.Chmod(self(), 0o755); err != nil {
 		panic(err)
 	}
 	goleak.VerifyTestMain(m)
@@ -104,7 +105,7 @@ var roles = map[string]func(args []string){
 		os.Exit(7)
 	},
 	"family": func(args []string) { // a grandchild that holds stdout open
-		cmd := exec.Command(self(), "role", "stubborn") //nolint:noctx // ends with the group
+		cmd := exec.Command(self(), "role", "stubborn")
 		cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: args[0] == "daemon"}
 		cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
 		if err := cmd.Start(); err != nil {
@@ -205,7 +206,7 @@ func stop(t *testing.T, p *Process) {
 	}
 }
 
-func ended1(t *testing.T, p *Process) *Exit {
+func end(t *testing.T, p *Process) *Exit {
 	t.Helper()
 	select {
 	case <-p.Done():

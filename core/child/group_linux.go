@@ -38,7 +38,11 @@ func shield() {
 func await(cmd *exec.Cmd) {
 	for {
 		err := unix.Waitid(unix.P_PID, cmd.Process.Pid, nil, unix.WEXITED|unix.WNOWAIT, nil)
-		if !errors.Is(err, unix.EINTR) {
+		if err == nil {
+			return
+		}
+		if !errors.Is(err, unix.EINTR) { // a sandbox that does not let us wait like this
+			_ = cmd.Wait()
 			return
 		}
 	}

@@ -55,7 +55,7 @@ func TestGrandchild(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			ended1(t, p)
+			end(t, p)
 			if !dies(pid) {
 				t.Error("the grandchild lives on")
 			}
@@ -67,7 +67,7 @@ func TestGrandchild(t *testing.T) {
 	t.Run("bites", func(t *testing.T) {
 		p := run(t, role("family", "group", "leave"), Options{off: off{group: true}})
 		pid := grandchild(t, p)
-		ended1(t, p)
+		end(t, p)
 		if !runs(pid) {
 			t.Error("the grandchild is gone without anybody's doing")
 		}
@@ -95,7 +95,7 @@ func TestDaemonHoldsUpNobody(t *testing.T) {
 	p := run(t, role("family", "daemon", "leave"), Options{})
 	pid := grandchild(t, p)
 	defer func() { _ = syscall.Kill(pid, syscall.SIGKILL) }()
-	if e := ended1(t, p); e.Code != 0 {
+	if e := end(t, p); e.Code != 0 {
 		t.Errorf("%+v", e)
 	}
 	if err := p.Stop(within(t)); err != nil {

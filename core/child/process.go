@@ -172,6 +172,7 @@ func (p *Process) live(running chan<- error) {
 	rest.Go(p.read)
 	speaking.Go(p.speech.drain)
 	running <- nil
+	p.log.Info("child started", "child", p.spec.Name, "pid", p.cmd.Process.Pid, "binary", p.cmd.Path)
 
 	await(p.cmd)
 	p.reap()

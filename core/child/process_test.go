@@ -143,7 +143,7 @@ func TestLongLine(t *testing.T) {
 				return
 			}
 			wants(t, err, core.CodeTooLarge, "a line of more than 100000 bytes")
-			if e := ended1(t, p); e.Cause == nil || e.Signal != "killed" || e.Stopped {
+			if e := end(t, p); e.Cause == nil || e.Signal != "killed" || e.Stopped {
 				t.Errorf("%+v", e)
 			}
 			wants(t, p.Send(within(t), []byte("{}")), core.CodeTooLarge, "100000")
@@ -203,7 +203,7 @@ func TestClosedPipes(t *testing.T) {
 		if err := p.Send(within(t), []byte("{}")); err == nil {
 			t.Fatal("nobody could read that")
 		}
-		ended1(t, p)
+		end(t, p)
 		wants(t, p.Err(), core.CodeUnavailable, "closed its standard input")
 	})
 }
@@ -250,7 +250,7 @@ func TestStop(t *testing.T) {
 
 func TestExit(t *testing.T) {
 	p := run(t, role("exit", "3"), Options{})
-	e := ended1(t, p)
+	e := end(t, p)
 	if e.Code != 3 || e.Stopped || !slices.Equal(e.Tail, []string{"cannot find the key file"}) {
 		t.Errorf("%+v", e)
 	}
@@ -331,4 +331,30 @@ func TestRefusedStarts(t *testing.T) {
 	gone.Dir = "/nowhere/at/all"
 	_, err := Start(allowSelf(), gone, Options{})
 	wants(t, err, core.CodeInvalid, "/nowhere/at/all")
+}
+
+// The last lines of a child that ended wait to be fetched, but not for ever.
+func TestLastLinesWait(t *testing.T) {
+	h := newHand()
+	for _, fetched := range []bool{true, false} {
+		p := run(t, role("say", "", `{"last":1}`), Options{Clock: h.clock()})
+		end(t, p)
+		select {
+		case <-p.gone:
+			t.Fatal("nobody fetched it yet")
+		case <-time.After(20 * time.Millisecond):
+		}
+		if fetched {
+			next(t, p, &struct{}{})
+		} else {
+			h.move(drain)
+		}
+		select {
+		case <-p.gone:
+		case <-time.After(20 * time.Second):
+			t.Fatalf("fetched %v: something is left of it", fetched)
+		}
+		_, err := p.Next(within(t))
+		wants(t, err, core.CodeUnavailable, "ended by itself")
+	}
 }

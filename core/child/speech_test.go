@@ -50,7 +50,7 @@ func TestStderrIsEscaped(t *testing.T) {
 		// execve takes no NUL, so the nasty text comes without it.
 		spec.Argv[3] = strings.ReplaceAll(nasty, "\x00", "")
 		p := run(t, spec, Options{Logger: log.logger(), off: off{escape: !escape}})
-		ended1(t, p)
+		end(t, p)
 		got := log.lines(t, "child wrote to stderr", "line")
 		if len(got) != 2 {
 			t.Fatalf("%q", got)
@@ -71,7 +71,7 @@ func TestSecretsAreTakenOut(t *testing.T) {
 	spec.Limits.Stderr = 95
 	var log book
 	p := run(t, spec, Options{Logger: log.logger()})
-	e := ended1(t, p)
+	e := end(t, p)
 	<-p.gone
 	for _, seen := range []string{log.String(), strings.Join(e.Tail, "\n"), core.AsError(p.Err()).Error()} {
 		for _, part := range []string{"canary", "hunter", "MII"} {
@@ -88,7 +88,7 @@ func TestSecretsAreTakenOut(t *testing.T) {
 	}
 	t.Run("bites", func(t *testing.T) {
 		var log book
-		ended1(t, run(t, spec, Options{Logger: log.logger(), off: off{redact: true}}))
+		end(t, run(t, spec, Options{Logger: log.logger(), off: off{redact: true}}))
 		if !strings.Contains(log.String(), "hunter2-canary") {
 			t.Error("the child tells nothing")
 		}

@@ -83,7 +83,7 @@ func (s *speech) drain() {
 	for {
 		line, err := readCut(r, s.p.spec.Limits.Stderr+s.longest)
 		if len(line) > 0 {
-			s.say("child wrote to stderr", line)
+			s.say(theStderr, line)
 		}
 		if err != nil {
 			s.flush()
@@ -104,8 +104,16 @@ func readCut(r *bufio.Reader, keep int) ([]byte, error) {
 	}
 }
 
+// stream is where a line came from.
+type stream int
+
+const (
+	theStdout stream = 1
+	theStderr stream = 2
+)
+
 // say logs a line and keeps it.
-func (s *speech) say(message string, line []byte) {
+func (s *speech) say(from stream, line []byte) {
 	// A secret that the cut would halve is replaced before it is cut.
 	limit := s.p.spec.Limits.Stderr
 	line = line[:min(len(line), limit+s.longest)]
@@ -124,7 +132,11 @@ func (s *speech) say(message string, line []byte) {
 	if s.skipped > 0 {
 		args, s.skipped = append(args, "skipped", s.skipped), 0
 	}
-	s.log.Info(message, args...)
+	if from == theStdout {
+		s.log.Info("child wrote to stdout what is no message", args...)
+	} else {
+		s.log.Info("child wrote to stderr", args...)
+	}
 }
 
 // may takes a token of the bucket.

@@ -14,7 +14,8 @@ import (
 
 // Next returns the next line of the child's stdout that is a JSON object or array,
 // without its end; the caller may keep it. After the child's end it returns what was
-// written before, and then the error of Err. A child whose lines are not fetched is held
+// written before (who comes more than 2 s later may find it gone), and then the error of
+// Err. A child whose lines are not fetched is held
 // up by its pipe.
 func (p *Process) Next(ctx context.Context) ([]byte, error) {
 	select {
@@ -70,7 +71,7 @@ func (p *Process) messages() (end bool) {
 				return false
 			}
 		default:
-			p.speech.say("child wrote to stdout what is no message", line)
+			p.speech.say(theStdout, line)
 			if noise += len(line); noise > p.spec.Limits.Noise && !p.off.limits {
 				p.kill(&core.Error{
 					Code: core.CodeUnavailable, Message: fmt.Sprintf("child %q wrote more than %d bytes to its standard output that are no JSON lines, and was ended", p.spec.Name, p.spec.Limits.Noise),
