@@ -1,6 +1,7 @@
 package store
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"encoding/json"
@@ -237,13 +238,19 @@ func (c *callTable) find(ctx context.Context, db bun.IDB, tenant, id string) (*c
 	return nil, nil, 0, nil
 }
 
-// load reads the records of a block; nil = it has gone meanwhile.
-func (c *callTable) load(ctx context.Context, db bun.IDB, m *callRow) (*callBlock, error) {
+// load reads the records of a block; nil = it has gone meanwhile, or has none with all of
+// some texts.
+func (c *callTable) load(ctx context.Context, db bun.IDB, m *callRow, with ...[]byte) (*callBlock, error) {
 	var packed [][]byte
 	err := db.NewSelect().Model((*callRow)(nil)).Column("packed").
 		Where("tenant = ?", m.Tenant).Where("last_id = ?", m.LastID).Where("replica = ?", m.Replica).Scan(ctx, &packed)
 	if err != nil || len(packed) == 0 {
 		return nil, err
+	}
+	for _, text := range with { // which is much faster than reading the records
+		if !bytes.Contains(packed[0], text) {
+			return nil, nil
+		}
 	}
 	return readBlock(m.Tenant, m.Replica, packed[0])
 }

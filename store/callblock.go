@@ -102,11 +102,22 @@ func appendText(b []byte, text string) []byte {
 	if len(text) < 2 || !isHex(text) {
 		return append(binary.AppendUvarint(b, uint64(len(text))<<1), text...)
 	}
-	b = binary.AppendUvarint(b, uint64(len(text)/2)<<1|1)
+	return appendHex(binary.AppendUvarint(b, uint64(len(text)/2)<<1|1), text)
+}
+
+func appendHex(b []byte, text string) []byte {
 	for i := 0; i < len(text); i += 2 {
 		b = append(b, nibble(text[i])<<4|nibble(text[i+1]))
 	}
 	return b
+}
+
+// writtenText is a text as it stands in every block that has it, without its length.
+func writtenText(text string) []byte {
+	if len(text) < 2 || !isHex(text) {
+		return []byte(text)
+	}
+	return appendHex(nil, text)
 }
 
 func isHex(text string) bool {

@@ -58,6 +58,7 @@ type callList struct {
 	table   *callTable
 	q       core.Query
 	limit   int
+	with    [][]byte // what every block with such records has in it
 	after   *place
 	since   moment
 	until   moment
@@ -110,6 +111,9 @@ func (l *callList) read() error {
 		if err := checkText(q.Equal[name], "query", name); err != nil {
 			return err
 		}
+		if name != "id" && name != "replica" { // which do not stand there as they are
+			l.with = append(l.with, writtenText(q.Equal[name]))
+		}
 	}
 	if q.After != "" {
 		after, err := placeOf(q.After)
@@ -143,7 +147,7 @@ func (l *callList) walk(ctx context.Context, db bun.IDB) (next string, err error
 				return here.cursor(), nil
 			}
 			seen++
-			b, err := l.table.load(ctx, db, &blocks[i])
+			b, err := l.table.load(ctx, db, &blocks[i], l.with...)
 			if err != nil {
 				return "", err
 			}
