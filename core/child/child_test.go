@@ -22,6 +22,7 @@ import (
 	"time"
 
 	"go.uber.org/goleak"
+	"golang.org/x/sys/unix"
 
 	"github.com/sallyport/sallyport/core"
 )
@@ -57,7 +58,8 @@ var roles = map[string]func(args []string){
 	"whoami": func([]string) {
 		dir, _ := os.Getwd()
 		_, err := os.Open("/dev/tty")
-		answer([]any{os.Getuid(), os.Getgid(), dir, err != nil, syscall.Getpgrp() == os.Getpid()})
+		session, _ := unix.Getsid(0)
+		answer([]any{os.Getuid(), os.Getgid(), dir, err != nil, syscall.Getpgrp() == os.Getpid() && session == os.Getpid()})
 	},
 	"descriptors": func([]string) { answer(descriptors()) },
 	"flood": func([]string) {
@@ -92,11 +94,8 @@ var roles = map[string]func(args []string){
 		fmt.Println("stdout", os.Getenv("KEY"))
 	},
 	"deaf": func([]string) { time.Sleep(forever) },
-	"stubborn": func([]string) {
-		signal.Ignore(syscall.SIGTERM)
-		fmt.Println("{}")
-		time.Sleep(forever)
-	},
+	"stubborn": func([]string) { stubborn() },
+	"later": func([]string) { time.Sleep(100 * time.Millisecond); stubborn() },
 	"polite": func([]string) { // waits for SIGTERM, whatever happens to stdin
 		c := make(chan os.Signal, 1)
 		signal.Notify(c, syscall.SIGTERM)
@@ -105,7 +104,7 @@ var roles = map[string]func(args []string){
 		os.Exit(7)
 	},
 	"family": func(args []string) { // a grandchild that holds stdout open
-		cmd := exec.Command(self(), "role", "stubborn")
+		cmd := exec.Command(self(), "role", "later")
 		cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: args[0] == "daemon"}
 		cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
 		if err := cmd.Start(); err != nil {
@@ -145,6 +144,12 @@ var roles = map[string]func(args []string){
 		answer(p.PID())
 		time.Sleep(forever)
 	},
+}
+
+func stubborn() {
+	signal.Ignore(syscall.SIGTERM)
+	fmt.Println("{}")
+	time.Sleep(forever)
 }
 
 func answer(v any) {

@@ -41,6 +41,7 @@ func dies(pid int) bool {
 // A grandchild ends with the child, whether that is stopped or ends by itself, although it
 // ignores SIGTERM and holds stdout open.
 func TestGrandchild(t *testing.T) {
+	t.Parallel()
 	for _, then := range []string{"stay", "leave"} {
 		t.Run(then, func(t *testing.T) {
 			spec := role("family", "group", then)
@@ -78,23 +79,38 @@ func TestGrandchild(t *testing.T) {
 
 func grandchild(t *testing.T, p *Process) int {
 	t.Helper()
-	for {
-		line, err := p.Next(within(t))
-		if err != nil {
-			t.Fatal(err)
-		}
-		var pid []int
-		if json.Unmarshal(line, &pid) == nil { // it says {} beside
-			return pid[0]
-		}
+	var pid []int
+	next(t, p, &pid)
+	return pid[0]
+}
+
+// A process that has ended is not handed out, even while a daemon of its own keeps its
+// end from being known.
+func TestNobodyGetsTheDead(t *testing.T) {
+	t.Parallel()
+	s := supervise(t, Plan{Spec: role("family", "daemon", "stay")})
+	first := acquire(t, s)
+	daemons := []int{grandchild(t, first.Process)}
+	_ = syscall.Kill(first.Process.PID(), syscall.SIGKILL)
+	<-first.Process.ended
+	second := acquire(t, s)
+	if second.Process == first.Process {
+		t.Error("the dead process was handed out")
+	} else {
+		daemons = append(daemons, grandchild(t, second.Process))
+	}
+	for _, pid := range daemons {
+		_ = syscall.Kill(pid, syscall.SIGKILL)
 	}
 }
 
 // One that left the group cannot be ended, and holds up nobody.
 func TestDaemonHoldsUpNobody(t *testing.T) {
+	t.Parallel()
 	p := run(t, role("family", "daemon", "leave"), Options{})
 	pid := grandchild(t, p)
 	defer func() { _ = syscall.Kill(pid, syscall.SIGKILL) }()
+	next(t, p, &struct{}{}) // then the daemon is silent, and the pipe open
 	if e := end(t, p); e.Code != 0 {
 		t.Errorf("%+v", e)
 	}
@@ -105,6 +121,7 @@ func TestDaemonHoldsUpNobody(t *testing.T) {
 
 // When the gateway is killed, its children are.
 func TestDeathOfTheGateway(t *testing.T) {
+	t.Parallel()
 	for _, tt := range []struct {
 		defence string
 		dies    bool

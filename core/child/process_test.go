@@ -94,6 +94,7 @@ func TestNoiseAndLastLine(t *testing.T) {
 }
 
 func TestFloodOfNoise(t *testing.T) {
+	t.Parallel()
 	spec := role("noise")
 	spec.Limits.Noise = 64 << 10
 	_, err := run(t, spec, Options{}).Next(within(t))
@@ -110,6 +111,7 @@ func TestFloodOfNoise(t *testing.T) {
 
 // A child that writes without end is held up while nobody listens, and does not fill memory.
 func TestFloodOfLines(t *testing.T) {
+	t.Parallel()
 	p := run(t, role("flood"), Options{})
 	time.Sleep(50 * time.Millisecond)
 	for i := range 100_000 {
@@ -161,6 +163,7 @@ func TestLongLine(t *testing.T) {
 // A child that never reads holds up nobody: one line is stuck in its pipe, the next one
 // has not been sent.
 func TestDeaf(t *testing.T) {
+	t.Parallel()
 	p := run(t, role("deaf"), Options{})
 	line := []byte(`{"s":"` + strings.Repeat("x", 1<<20) + `"}`)
 	for i := range 3 {
@@ -175,6 +178,7 @@ func TestDeaf(t *testing.T) {
 }
 
 func TestDeafForTooLong(t *testing.T) {
+	t.Parallel()
 	spec := role("deaf")
 	spec.Limits.Stall = 50 * time.Millisecond
 	line := []byte(`{"s":"` + strings.Repeat("x", 1<<20) + `"}`)
@@ -209,6 +213,7 @@ func TestClosedPipes(t *testing.T) {
 }
 
 func TestStop(t *testing.T) {
+	t.Parallel()
 	tests := []struct {
 		role   string
 		code   int
@@ -301,7 +306,7 @@ func TestDirectoryAndSession(t *testing.T) {
 		var got [][]any
 		next(t, run(t, spec, Options{}), &got)
 		if got[0][2] != tt.want || got[0][3] != true || got[0][4] != true {
-			t.Errorf("%v, want directory %s, no terminal, a group of its own", got, tt.want)
+			t.Errorf("%v, want directory %s, no terminal, a session and a group of its own", got, tt.want)
 		}
 	}
 }

@@ -13,6 +13,7 @@ import (
 
 // A child that floods stderr is read, logged in part, and its last lines are kept.
 func TestFloodOfStderr(t *testing.T) {
+	t.Parallel()
 	spec := role("grumble", "20000")
 	for _, tt := range []struct {
 		off off
@@ -68,7 +69,7 @@ func TestStderrIsEscaped(t *testing.T) {
 func TestSecretsAreTakenOut(t *testing.T) {
 	spec := role("leak")
 	spec.Secret = map[string]core.Secret{"KEY": "hunter2-canary", "PEM": "-----BEGIN-----\nMIIcanary\n-----END-----", "SHORT": "e"}
-	spec.Limits.Stderr = 95
+	spec.Limits.Stderr = 97
 	var log book
 	p := run(t, spec, Options{Logger: log.logger()})
 	e := end(t, p)
