@@ -49,6 +49,7 @@ var rooms = []room{
 	{"core/limits", nil, "counts calls against the limits of a core.State"},
 	{"core/pins", nil, "holds definitions to what was approved; who keeps the pins, and shows the definitions, is not its affair"},
 	{"core/disclosure", nil, "finds tools among those that a caller may see, and knows no caller"},
+	{"core/upstream", []string{"core/mcp"}, "a client of other MCP servers: it shares the frames of server-sent events with the wire, and is handed its HTTP and its processes"},
 	{"core/child", nil, "runs programs that speak lines of JSON; what the lines mean is not its affair"},
 	{"core/documents", nil, "drafts become versions through core.Store; how a document is read and built is handed in"},
 	{"store", []string{"core/audit"}, "rows in databases; a change and its place in the trail are one transaction"},
@@ -126,7 +127,7 @@ var libraries = []library{
 	{"github.com/expr-lang/expr", []string{"core/expression"}, nil, "expressions are bounded in time, memory and output in one place"},
 	{"github.com/itchyny/gojq", []string{"core/expression"}, nil, "expressions are bounded in time, memory and output in one place"},
 	{"github.com/sony/gobreaker", []string{"core/egress"}, nil, "upstreams are guarded in one place"},
-	{"github.com/modelcontextprotocol/go-sdk", []string{"core/interop"}, nil, "a peer to test against; the hot path is our own"},
+	{"github.com/modelcontextprotocol/go-sdk", []string{"core/interop"}, []string{"core/upstream"}, "a peer to test against; the hot path is our own"},
 }
 
 // call is a name of the standard library that few rooms may use.
