@@ -39,6 +39,9 @@ func (s *Store) Append(ctx context.Context, rows ...core.Row) error {
 			return err
 		}
 		k := table.about()
+		if err := s.mine(ctx, "append", k.title(), row.Key().Tenant); err != nil {
+			return err
+		}
 		if k.append == appendNever {
 			return invalid(fmt.Sprintf("a %s is not appended", k.title()), "a change, with an audit entry")
 		}

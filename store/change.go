@@ -65,6 +65,9 @@ func (t *tx) Get(ctx context.Context, row core.Row) error {
 	if err != nil {
 		return err
 	}
+	if err := t.store.mine(ctx, "read", table.about().title(), row.Key().Tenant); err != nil {
+		return err
+	}
 	return t.store.fault(ctx, "read a "+table.about().title(), table.get(ctx, t.db, row))
 }
 
@@ -73,12 +76,15 @@ func (t *tx) List(ctx context.Context, into any, q core.Query) (string, error) {
 	if err != nil {
 		return "", err
 	}
+	if err := t.store.mine(ctx, "list", table.about().title(), q.Tenant); err != nil {
+		return "", err
+	}
 	next, err := table.list(ctx, t.db, into, q)
 	return next, t.store.fault(ctx, "list "+table.about().title()+" rows", err)
 }
 
 func (t *tx) Put(ctx context.Context, row core.Row) error {
-	table, err := t.touched(row)
+	table, err := t.touched(ctx, row)
 	if err != nil {
 		return err
 	}
@@ -86,7 +92,7 @@ func (t *tx) Put(ctx context.Context, row core.Row) error {
 }
 
 func (t *tx) Delete(ctx context.Context, row core.Row) error {
-	table, err := t.touched(row)
+	table, err := t.touched(ctx, row)
 	if err != nil {
 		return err
 	}
@@ -94,7 +100,7 @@ func (t *tx) Delete(ctx context.Context, row core.Row) error {
 }
 
 // touched returns the table of a row that is about to change.
-func (t *tx) touched(row core.Row) (table, error) {
+func (t *tx) touched(ctx context.Context, row core.Row) (table, error) {
 	table, err := tableOf(row)
 	if err != nil {
 		return nil, err
@@ -102,6 +108,9 @@ func (t *tx) touched(row core.Row) (table, error) {
 	k := table.about()
 	if k.name == audits.name {
 		return nil, &core.Error{Code: core.CodeInvalid, Message: "audit entries are added by Change and Audit only", Fix: "neither put nor delete them"}
+	}
+	if err := t.store.mine(ctx, "change", k.title(), row.Key().Tenant); err != nil {
+		return nil, err
 	}
 	t.shown = t.shown || k.shown
 	if !k.quiet {

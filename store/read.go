@@ -41,6 +41,9 @@ func (s *Store) Get(ctx context.Context, row core.Row) error {
 	if err != nil {
 		return err
 	}
+	if err := s.mine(ctx, "read", table.about().title(), row.Key().Tenant); err != nil {
+		return err
+	}
 	return s.read(ctx, "read a "+table.about().title(), func(ctx context.Context, db bun.IDB) error { return table.get(ctx, db, row) })
 }
 
@@ -49,6 +52,9 @@ func (s *Store) Get(ctx context.Context, row core.Row) error {
 func (s *Store) List(ctx context.Context, into any, q core.Query) (next string, err error) {
 	table, err := tableOfList(into)
 	if err != nil {
+		return "", err
+	}
+	if err := s.mine(ctx, "list", table.about().title(), q.Tenant); err != nil {
 		return "", err
 	}
 	err = s.read(ctx, "list "+table.about().title()+" rows", func(ctx context.Context, db bun.IDB) error {

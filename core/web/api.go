@@ -40,7 +40,7 @@ type API struct {
 	once  sync.Once
 
 	// Tests switch a defence off to see that its test turns red.
-	lax struct{ permission, csrf, origin, proof, tenant bool }
+	lax struct{ permission, csrf, origin, proof, tenant, bound bool }
 }
 
 // APIOptions configures NewAPI. The zero value of each field works: a part that is not

@@ -57,10 +57,25 @@ func (c *apiCall) contained(whole context.Context) (err error) {
 		defer cancel()
 		c.ctx = slow
 	}
+	c.bind()
 	if c.route.Status != 0 {
 		c.status = c.route.Status
 	}
 	return late(c.route.Handle(c))
+}
+
+// bind binds what the handler asks of the store to the tenant that the caller was admitted
+// to: a handler that forgets its tenant is stopped there.
+func (c *apiCall) bind() {
+	switch {
+	case c.api.lax.bound: // a test of the test
+	case c.route.Public != "":
+		c.ctx = core.AcrossTenants(c.ctx, "nobody is admitted to a tenant yet: it is found from what was sent, such as a name to log in with")
+	case c.tenant == core.EveryTenant:
+		c.ctx = core.AcrossTenants(c.ctx, "the caller was authorised for all tenants")
+	default:
+		c.ctx = core.WithTenant(c.ctx, c.tenant)
+	}
 }
 
 // late names an error that says only that time is up.

@@ -83,10 +83,14 @@ func writeUser(ctx context.Context, c *apiCall, tx core.Tx, u *core.User, form *
 		return nil, err
 	}
 	problems = append(problems, found...)
-	if found, err = c.checkRoles(ctx, tx, core.DefaultTenant, "/everywhere", added(everywhere, u.Everywhere)); err != nil {
-		return nil, err
+	problems = append(problems, found...)
+	if u.Tenant == core.DefaultTenant { // users of others have none, which was said above
+		if found, err = c.checkRoles(ctx, tx, core.DefaultTenant, "/everywhere", added(everywhere, u.Everywhere)); err != nil {
+			return nil, err
+		}
+		problems = append(problems, found...)
 	}
-	if problems = append(problems, found...); len(problems) > 0 {
+	if len(problems) > 0 {
 		return nil, invalid(problems...)
 	}
 	if err := c.mayGrant(added(roles, u.Roles)...); err != nil {

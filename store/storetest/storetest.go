@@ -28,6 +28,7 @@ func Run(t *testing.T, open Open) {
 		{"rows", rows},
 		{"names", names},
 		{"tenants", tenants},
+		{"bound to a tenant", bound},
 		{"pages", pages},
 		{"filters", filters},
 		{"refused queries", refusedQueries},
