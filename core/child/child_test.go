@@ -93,9 +93,9 @@ var roles = map[string]func(args []string){
 		fmt.Fprintf(os.Stderr, "%s\n", quoted)
 		fmt.Println("stdout", os.Getenv("KEY"))
 	},
-	"deaf": func([]string) { time.Sleep(forever) },
+	"deaf":     func([]string) { time.Sleep(forever) },
 	"stubborn": func([]string) { stubborn() },
-	"later": func([]string) { time.Sleep(100 * time.Millisecond); stubborn() },
+	"later":    func([]string) { time.Sleep(100 * time.Millisecond); stubborn() },
 	"polite": func([]string) { // waits for SIGTERM, whatever happens to stdin
 		c := make(chan os.Signal, 1)
 		signal.Notify(c, syscall.SIGTERM)

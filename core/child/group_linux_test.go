@@ -44,6 +44,7 @@ func TestGrandchild(t *testing.T) {
 	t.Parallel()
 	for _, then := range []string{"stay", "leave"} {
 		t.Run(then, func(t *testing.T) {
+			t.Parallel()
 			spec := role("family", "group", then)
 			spec.Grace = 50 * time.Millisecond
 			p := run(t, spec, Options{})
@@ -66,6 +67,7 @@ func TestGrandchild(t *testing.T) {
 		})
 	}
 	t.Run("bites", func(t *testing.T) {
+		t.Parallel()
 		p := run(t, role("family", "group", "leave"), Options{off: off{group: true}})
 		pid := grandchild(t, p)
 		end(t, p)
@@ -127,6 +129,7 @@ func TestDeathOfTheGateway(t *testing.T) {
 		dies    bool
 	}{{"on", true}, {"off", false}} {
 		t.Run(tt.defence, func(t *testing.T) {
+			t.Parallel()
 			gateway := exec.CommandContext(t.Context(), self(), "role", "gateway", tt.defence)
 			out, err := gateway.StdoutPipe()
 			if err != nil {

@@ -101,6 +101,7 @@ func TestFloodOfNoise(t *testing.T) {
 	wants(t, err, core.CodeUnavailable, "more than 65536 bytes to its standard output that are no JSON")
 
 	t.Run("bites", func(t *testing.T) {
+		t.Parallel()
 		o := Options{off: off{limits: true}}
 		ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
 		defer cancel()
@@ -185,6 +186,7 @@ func TestDeafForTooLong(t *testing.T) {
 	wants(t, run(t, spec, Options{}).Send(within(t), line), core.CodeUnavailable, "did not read from its standard input for 50ms")
 
 	t.Run("bites", func(t *testing.T) {
+		t.Parallel()
 		ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
 		defer cancel()
 		wants(t, run(t, spec, Options{off: off{stall: true}}).Send(ctx, line), core.CodeTimeout, "in time")
@@ -221,6 +223,7 @@ func TestStop(t *testing.T) {
 	}{{"polite", 7, ""}, {"stubborn", -1, "killed"}}
 	for _, tt := range tests {
 		t.Run(tt.role, func(t *testing.T) {
+			t.Parallel()
 			spec := role(tt.role)
 			spec.Grace = 50 * time.Millisecond
 			if tt.role == "polite" {
@@ -243,6 +246,7 @@ func TestStop(t *testing.T) {
 		})
 	}
 	t.Run("no time", func(t *testing.T) {
+		t.Parallel()
 		spec := role("stubborn")
 		spec.Grace = time.Hour
 		p := run(t, spec, Options{})

@@ -20,6 +20,7 @@ func TestFloodOfStderr(t *testing.T) {
 		max int
 	}{{off{}, 10_000}, {off{limits: true}, 20_000}} {
 		t.Run(fmt.Sprintf("%+v", tt.off), func(t *testing.T) {
+			t.Parallel()
 			var log book
 			p := run(t, spec, Options{Logger: log.logger(), off: tt.off})
 			if err := p.Send(within(t), []byte("{}")); err != nil {
