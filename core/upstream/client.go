@@ -79,7 +79,11 @@ type Client struct {
 	parked  parking
 	changes changes
 	counts  counts
+	lax     lax // for tests alone
 }
+
+// lax switches defences off, so that tests can see what they are good for.
+type lax struct{ streams, handles, origin, sessions bool }
 
 // counts are of what an upstream did that it should not.
 type counts struct{ unknown, malformed, dropped atomic.Int64 }

@@ -72,9 +72,9 @@ type request struct {
 	// Under k.mu.
 	over    bool
 	asks    []ask
-	named   int  // asks so far
-	unclean bool // questions were left open
-	logs    bool // wants log messages
+	named   map[string]int // asks so far, by method
+	unclean bool           // questions were left open
+	logs    bool           // wants log messages
 
 	// Whom notifications go to, under out.
 	out      sync.Mutex

@@ -347,7 +347,7 @@ func (c *Client) streamFault(ctx context.Context, err error) error {
 
 func (c *Client) tooLarge() *core.Error {
 	return &core.Error{
-		Code: core.CodeTooLarge, Message: "upstream " + c.o.Name + " answered with more than " + strconv.FormatInt(c.limits.MessageBytes>>20, 10) + " MiB",
+		Code: core.CodeTooLarge, Message: "upstream " + c.o.Name + " sent more than it may at once",
 		Fix: "ask for less, or raise the limit of the upstream",
 	}
 }

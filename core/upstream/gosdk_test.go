@@ -548,7 +548,7 @@ func TestNoncesOfSDK(t *testing.T) {
 		t.Run(m.name, func(t *testing.T) {
 			s := newShelf()
 			c := m.open(t, s)
-			each := 10
+			each := 5
 			if m.name == "stateless" || m.name == "stateful" {
 				each = 25 // 10,000 in all
 			}

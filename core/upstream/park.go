@@ -107,7 +107,7 @@ func (f *flight) open() []ask {
 // the next call.
 func (f *flight) drop(why string) {
 	f.r.abandon(why)
-	f.p.pool.release(f.k, false)
+	f.p.pool.release(f.k, f.p.c.lax.sessions)
 }
 
 // resume goes on with a parked call.
@@ -220,12 +220,18 @@ func (p *parking) take(handle string, w *work) *flight {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	f := p.by[handle]
-	if f == nil || f.tenant != w.call.Who.Tenant || f.subject != w.call.Who.Subject || f.method != w.method || f.name != w.call.Tool {
+	if f == nil || !f.belongs(w) && !p.c.lax.handles {
 		return nil
 	}
 	delete(p.by, handle)
 	f.timer.Stop()
 	return f
+}
+
+// belongs tells whether a repeated call is of the same caller, for the same thing.
+func (f *flight) belongs(w *work) bool {
+	who := w.call.Who
+	return f.tenant == who.Tenant && f.subject == who.Subject && f.method == w.method && f.name == w.call.Tool
 }
 
 // expire gives a call up that nobody came back for.

@@ -2,6 +2,7 @@ package upstream
 
 import (
 	"encoding/json"
+	"time"
 
 	"github.com/sallyport/sallyport/core"
 	"github.com/sallyport/sallyport/core/wire"
@@ -71,7 +72,7 @@ func (k *conn) owner(id json.RawMessage, via *request) *request {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	r := k.pending[n]
-	if r == nil || via != nil && via != r {
+	if r == nil || via != nil && via != r && !k.c.lax.streams {
 		return nil
 	}
 	return r
@@ -84,6 +85,10 @@ func (k *conn) answered(m *message, via *request) {
 	}
 	if r == nil || !r.finish(reply{result: m.result, fail: m.fail}) {
 		k.c.counts.unknown.Add(1)
+		return
+	}
+	if _, own := k.link.(*streamable); own && via != r {
+		time.AfterFunc(drainTimeout, r.cancel) // its own stream has nothing more to say
 	}
 }
 
@@ -120,12 +125,15 @@ func (k *conn) question(m *message, via *request) {
 		k.refuse(m.id, codeInternal, "too many questions at once")
 		return
 	}
-	r.named++
+	if r.named == nil {
+		r.named = map[string]int{}
+	}
+	r.named[m.method]++
 	params := m.params
 	if params == nil {
 		params = json.RawMessage("{}")
 	}
-	r.asks = append(r.asks, ask{id: m.id, key: askKey(m.method, r.named), method: m.method, params: params})
+	r.asks = append(r.asks, ask{id: m.id, key: askKey(m.method, r.named[m.method]), method: m.method, params: params})
 	k.mu.Unlock()
 	select {
 	case r.asked <- struct{}{}:
