@@ -227,7 +227,12 @@ func (s *Store) attempt(ctx context.Context, most time.Duration, f func(context.
 	// nobody would know whether it happened.
 	life, end := context.WithTimeout(context.WithoutCancel(ctx), most)
 	defer end()
+	// Before the transaction has begun there is nothing to lose by leaving.
+	begins := context.AfterFunc(ctx, end)
 	begun, err := conn.BeginTx(life, nil)
+	if !begins() && err == nil {
+		err = errors.Join(context.Cause(ctx), begun.Rollback())
+	}
 	if err != nil {
 		return err
 	}

@@ -5,6 +5,8 @@ import (
 	"context"
 	"net"
 	"net/url"
+	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -107,6 +109,9 @@ func (p *proxy) down() {
 	}
 }
 
+// operationNames are those of operations.
+var operationNames = []string{"get", "state", "change", "append", "audit", "ping"}
+
 // operations are what the admin plane does.
 func operations(s *Store) map[string]func(context.Context) error {
 	return map[string]func(context.Context) error{
@@ -126,7 +131,11 @@ func operations(s *Store) map[string]func(context.Context) error {
 // A Postgres that is away, or says nothing, is noticed; everybody is told at once; and when
 // it is back everything goes on.
 func TestPostgresOutage(t *testing.T) {
-	for _, way := range []string{"down", "silent"} {
+	ways := []string{"down", "silent"}
+	for _, name := range operationNames {
+		ways = append(ways, "silent before "+name)
+	}
+	for _, way := range ways {
 		t.Run(way, func(t *testing.T) {
 			p, address := newProxy(t)
 			// The patience of the program, so that silence is noticed.
@@ -148,7 +157,12 @@ func TestPostgresOutage(t *testing.T) {
 			var first, slowest time.Duration
 			count := 0
 			for round := range 10 {
-				for name, do := range operations(s) {
+				names := slices.Clone(operationNames)
+				if _, name, found := strings.Cut(way, " before "); found {
+					names = append([]string{name}, names...)
+				}
+				for _, name := range names {
+					do := operations(s)[name]
 					begin := time.Now()
 					err := do(t.Context())
 					took := time.Since(begin)
