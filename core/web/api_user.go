@@ -83,7 +83,6 @@ func writeUser(ctx context.Context, c *apiCall, tx core.Tx, u *core.User, form *
 		return nil, err
 	}
 	problems = append(problems, found...)
-	problems = append(problems, found...)
 	if u.Tenant == core.DefaultTenant { // users of others have none, which was said above
 		if found, err = c.checkRoles(ctx, tx, core.DefaultTenant, "/everywhere", added(everywhere, u.Everywhere)); err != nil {
 			return nil, err
