@@ -156,12 +156,18 @@ func newDescribed(t testing.TB) *described {
 	return d
 }
 
+// handMade are routes that tests add, which nobody describes.
+var handMade = []string{"/forgetful"}
+
 // check holds one answer against the description; the error says what does not fit.
 func (d *described) check(r *apiRoute, got apiAnswer) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	status := strconv.Itoa(got.status)
 	d.seen[r.Method+" "+r.Pattern+" "+status] = true
+	if slices.Contains(handMade, r.Pattern) {
+		return nil
+	}
 	responses := d.doc["paths"].(map[string]any)[r.Pattern].(map[string]any)[strings.ToLower(r.Method)].(map[string]any)["responses"].(map[string]any)
 	response, found := responses[status].(map[string]any)
 	pointer := "/paths/" + strings.NewReplacer("~", "~0", "/", "~1").Replace(r.Pattern) + "/" + strings.ToLower(r.Method) + "/responses/" + status
