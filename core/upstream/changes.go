@@ -2,6 +2,7 @@ package upstream
 
 import (
 	"context"
+	"maps"
 	"sync"
 	"time"
 
@@ -193,11 +194,7 @@ func (f *followed) settle(err error) {
 func (s *changes) wanted() (uris map[string]*followed, any bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	uris = make(map[string]*followed, len(s.followed))
-	for uri, f := range s.followed {
-		uris[uri] = f
-	}
-	return uris, len(s.listeners)+len(s.followed) > 0
+	return maps.Clone(s.followed), len(s.listeners)+len(s.followed) > 0
 }
 
 // settled says what became of resources that somebody waits for.

@@ -285,7 +285,7 @@ func TestSessionsAreBounded(t *testing.T) {
 			}
 		})
 	}
-	until(t, "the rest is refused", func() bool { return limited.Load() == 12 })
+	until(t, "the rest is refused", func() bool { return limited.Load() == 12 && now.Load() == 3 })
 	close(release)
 	all.Wait()
 	if good.Load() != 8 || most.Load() != 3 {

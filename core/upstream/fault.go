@@ -39,16 +39,16 @@ type reply struct {
 // strange tells whether the answer contradicts what is known of the upstream: it speaks
 // another revision, does not know the session, or is no MCP server of that sort. Then it
 // refused the request for its form, and it surely did not run.
-func (r *reply) strange() bool {
-	refused := r.status == 400 || r.status == 404 || r.status == 405
+func (a *reply) strange() bool {
+	refused := a.status == 400 || a.status == 404 || a.status == 405
 	switch {
-	case r.fail == nil:
-		return r.bare && refused || errors.Is(r.err, errSession) || errors.Is(r.err, errContradiction)
-	case r.fail.code == codeRevision:
+	case a.fail == nil:
+		return a.bare && refused || errors.Is(a.err, errSession) || errors.Is(a.err, errContradiction)
+	case a.fail.code == codeRevision:
 		return true
 	}
 	const noSession, unknownSession = -32000, -32001
-	switch r.fail.code {
+	switch a.fail.code {
 	case noSession, unknownSession, codeInvalidRequest:
 		return refused
 	}

@@ -64,8 +64,8 @@ func newShelf() *shelf {
 		return nil, nil, ctx.Err()
 	})
 	mcp.AddTool(s.server, &mcp.Tool{Name: "log"}, func(ctx context.Context, r *mcp.CallToolRequest, _ struct{}) (*mcp.CallToolResult, any, error) {
-		_ = r.Session.Log(ctx, &mcp.LoggingMessageParams{Level: "warning", Data: "dust", Logger: "shelf"})
-		_ = r.Session.Log(ctx, &mcp.LoggingMessageParams{Level: "debug", Data: "no"})
+		_ = r.Session.Log(ctx, &mcp.LoggingMessageParams{Level: "warning", Data: "dust", Logger: "shelf"}) //nolint:staticcheck // upstreams have it for years
+		_ = r.Session.Log(ctx, &mcp.LoggingMessageParams{Level: "debug", Data: "no"})                      //nolint:staticcheck // upstreams have it for years
 		return &mcp.CallToolResult{Content: []mcp.Content{&mcp.TextContent{Text: "logged"}}}, nil, nil
 	})
 	s.addAsking()
@@ -106,14 +106,14 @@ func (s *shelf) addAsking() {
 		return &mcp.CallToolResult{Content: []mcp.Content{&mcp.TextContent{Text: fmt.Sprint(answer.Action, " ", answer.Content["name"])}}}, nil
 	})
 	s.server.AddTool(&mcp.Tool{Name: "sample", InputSchema: map[string]any{"type": "object"}}, func(ctx context.Context, r *mcp.CallToolRequest) (*mcp.CallToolResult, error) {
-		answer, err := r.Session.CreateMessage(ctx, &mcp.CreateMessageParams{MaxTokens: 5, Messages: []*mcp.SamplingMessage{{Role: "user", Content: &mcp.TextContent{Text: "hi"}}}})
+		answer, err := r.Session.CreateMessage(ctx, &mcp.CreateMessageParams{MaxTokens: 5, Messages: []*mcp.SamplingMessage{{Role: "user", Content: &mcp.TextContent{Text: "hi"}}}}) //nolint:staticcheck // the same
 		if err != nil {
 			return nil, err
 		}
 		return &mcp.CallToolResult{Content: []mcp.Content{answer.Content}}, nil
 	})
 	s.server.AddTool(&mcp.Tool{Name: "roots", InputSchema: map[string]any{"type": "object"}}, func(ctx context.Context, r *mcp.CallToolRequest) (*mcp.CallToolResult, error) {
-		answer, err := r.Session.ListRoots(ctx, nil)
+		answer, err := r.Session.ListRoots(ctx, nil) //nolint:staticcheck // the same
 		if err != nil {
 			return nil, err
 		}
@@ -295,6 +295,7 @@ func show(r *core.Result) string {
 }
 
 func TestOfferOfSDK(t *testing.T) {
+	t.Parallel()
 	for _, m := range modes() {
 		t.Run(m.name, func(t *testing.T) {
 			t.Parallel()
@@ -320,6 +321,7 @@ func TestOfferOfSDK(t *testing.T) {
 }
 
 func TestCallsOfSDK(t *testing.T) {
+	t.Parallel()
 	for _, m := range modes() {
 		t.Run(m.name, func(t *testing.T) {
 			t.Parallel()
@@ -365,6 +367,7 @@ func TestCallsOfSDK(t *testing.T) {
 }
 
 func TestProgressOfSDK(t *testing.T) {
+	t.Parallel()
 	for _, m := range modes() {
 		t.Run(m.name, func(t *testing.T) {
 			t.Parallel()
@@ -398,6 +401,7 @@ func TestProgressOfSDK(t *testing.T) {
 }
 
 func TestCancelOfSDK(t *testing.T) {
+	t.Parallel()
 	for _, m := range modes() {
 		t.Run(m.name, func(t *testing.T) {
 			t.Parallel()
@@ -420,6 +424,7 @@ func TestCancelOfSDK(t *testing.T) {
 }
 
 func TestLogOfSDK(t *testing.T) {
+	t.Parallel()
 	for _, m := range modes() {
 		if m.name == "stateless json" {
 			continue
@@ -460,6 +465,7 @@ func until(t testing.TB, what string, f func() bool) {
 }
 
 func TestAskingOfSDK(t *testing.T) {
+	t.Parallel()
 	for _, m := range modes() {
 		for _, tt := range []struct{ tool, method, answer, want string }{
 			{"elicit", "elicitation/create", `{"action":"accept","content":{"name":"bob"}}`, "accept bob"},
@@ -494,6 +500,7 @@ func TestAskingOfSDK(t *testing.T) {
 }
 
 func TestChangesOfSDK(t *testing.T) {
+	t.Parallel()
 	for _, m := range modes() {
 		t.Run(m.name, func(t *testing.T) {
 			t.Parallel()

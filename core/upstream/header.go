@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -129,7 +130,7 @@ func (h *headers) object(schema json.RawMessage, path []string) {
 	}
 	if wire.IsObject(properties) {
 		_ = wire.Walk(properties, func(name string, v json.RawMessage) error { // accepted
-			h.object(v, append(path[:len(path):len(path)], name))
+			h.object(v, append(slices.Clip(path), name))
 			return nil
 		})
 	}

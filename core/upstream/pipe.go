@@ -39,7 +39,7 @@ func (c *Client) dialPipe(ctx context.Context, rev *revision) (*conn, error) {
 		l.run(life)
 	}) {
 		end()
-		pipe.Close()
+		_ = pipe.Close()
 		return nil, c.wasClosed()
 	}
 	return k, nil
@@ -78,7 +78,7 @@ func (l *lines) tell(ctx context.Context, message []byte) error {
 }
 
 func (l *lines) close(ctx context.Context) {
-	l.pipe.Close()
+	_ = l.pipe.Close() // it is gone either way
 	l.end()
 	select {
 	case <-l.over:

@@ -2,6 +2,7 @@ package upstream
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"time"
 
@@ -82,8 +83,7 @@ func (q *pool) lease(ctx context.Context, o owner) (*conn, error) {
 
 // take returns the idle session of an owner that was used last, or nil.
 func (q *pool) take(o owner) *conn {
-	for i := len(q.idle) - 1; i >= 0; i-- {
-		k := q.idle[i]
+	for i, k := range slices.Backward(q.idle) {
 		if k.who != o {
 			continue
 		}

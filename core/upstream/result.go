@@ -1,10 +1,12 @@
 package upstream
 
 import (
+	"bytes"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 
 	"github.com/sallyport/sallyport/core"
@@ -65,7 +67,8 @@ func readResult(raw json.RawMessage, method string) (*core.Result, error) {
 		return nil
 	})
 	if len(extra) > 1 {
-		out.Extra = append(extra, '}')
+		extra = append(extra, '}')
+		out.Extra = extra
 	}
 	switch q.kind {
 	case "", "complete":
@@ -187,10 +190,10 @@ func ownMeta(meta json.RawMessage) json.RawMessage {
 		}
 		return nil
 	})
-	switch {
-	case ours == 0:
+	switch ours {
+	case 0:
 		return meta
-	case ours == n:
+	case n:
 		return nil
 	}
 	return without(without(meta, metaServer), metaSubscription)
@@ -241,6 +244,9 @@ func urlRequests(data json.RawMessage) (*core.Result, bool) {
 	const most = 64
 	_ = wire.WalkElements(list, func(v json.RawMessage) error { // accepted
 		if wire.IsObject(v) && stringOf(v, "url") != "" && len(out.InputRequests) < most {
+			if member(v, "mode") == nil {
+				v = append(putString(bytes.Clone(v[:len(v)-1]), "mode", "url"), '}')
+			}
 			out.InputRequests = append(out.InputRequests, core.InputRequest{
 				Key: fmt.Sprintf("url-%d", len(out.InputRequests)+1), Method: "elicitation/create", Params: v,
 			})
@@ -271,7 +277,7 @@ func readCompletion(raw json.RawMessage) (*core.Completion, error) {
 	return out, nil
 }
 
-func code(f *failure) string { return fmt.Sprint(f.code) }
+func code(f *failure) string { return strconv.Itoa(f.code) }
 
 func askKey(method string, n int) string {
 	word, _, _ := strings.Cut(method, "/")

@@ -1,6 +1,9 @@
 package upstream
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // revision is one dated specification, told as traits, as a client needs them.
 type revision struct {
@@ -46,10 +49,8 @@ func byName(name string) *revision {
 // pick returns the newest revision of a list that is spoken here, or nil.
 func pick(names []string) *revision {
 	for _, rev := range revisions {
-		for _, name := range names {
-			if name == rev.Name {
-				return rev
-			}
+		if slices.Contains(names, rev.Name) {
+			return rev
 		}
 	}
 	return nil

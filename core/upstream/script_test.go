@@ -40,6 +40,7 @@ var update = flag.Bool("update", false, "write what the scripts in testdata answ
 //
 // $id and $token stand for those of the request, $1 for the first of that method.
 func TestScripts(t *testing.T) {
+	t.Parallel()
 	files, err := filepath.Glob("testdata/*.txtar")
 	if err != nil || len(files) == 0 {
 		t.Fatal("no scripts", err)
@@ -526,8 +527,7 @@ func (s *script) run(text string) string {
 
 func (s *script) command(line string) (said []string) {
 	words := splitWords(line)
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
-	defer cancel()
+	limit := 10 * time.Second
 	var mu sync.Mutex
 	call := request("tool", "", "{}")
 	call.Notify = func(n core.Notification) {
@@ -564,10 +564,7 @@ func (s *script) command(line string) (said []string) {
 				s.t.Fatal(err)
 			}
 		case ok && name == "timeout":
-			d, _ := time.ParseDuration(value)
-			var stop context.CancelFunc
-			ctx, stop = context.WithTimeout(ctx, d)
-			defer stop()
+			limit, _ = time.ParseDuration(value)
 		case word == "progress":
 			call.Progress = true
 		default:
@@ -580,6 +577,8 @@ func (s *script) command(line string) (said []string) {
 	if len(rest) > 1 {
 		call.Arguments = json.RawMessage(rest[1])
 	}
+	ctx, cancel := context.WithTimeout(context.Background(), limit)
+	defer cancel()
 	var result *core.Result
 	var err error
 	start := time.Now()
