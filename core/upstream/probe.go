@@ -341,4 +341,3 @@ func (c *Client) asError(a *reply, method string) error {
 	e := c.errorOf(a.fail, method, "")
 	return c.unavailable("it answered "+method+" with error "+code(a.fail), e)
 }
-

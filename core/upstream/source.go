@@ -65,4 +65,3 @@ func (s *source) read(stream *core.Stream) (got bool, err error) {
 func (s *source) wait(vain int) time.Duration {
 	return min(s.retry<<min(vain, 5), max(lastRetry, s.retry))
 }
-
