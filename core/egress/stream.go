@@ -101,7 +101,7 @@ func (t *tap) begin(ctx context.Context, m *message) (*core.Stream, *fault) {
 		}
 		t.from = d
 	}
-	t.stop = context.AfterFunc(ctx, t.end)
+	t.stop = context.AfterFunc(ctx, func() { t.end() })
 	s.Body = t
 	return s, nil
 }
@@ -125,14 +125,16 @@ func (t *tap) Read(p []byte) (int, error) {
 // explain ends the stream, and says why it did: io.EOF or a *core.Error.
 func (t *tap) explain(err error) error {
 	u := t.upstream
-	whole := errors.Is(err, io.EOF)
-	if !t.over.Load() && !whole {
-		u.egress.broken.Add(1)
-	}
-	t.finish()
+	first, whole := t.finish(), errors.Is(err, io.EOF)
 	switch {
-	case whole:
+	case first && whole:
 		return io.EOF
+	case first:
+		u.egress.broken.Add(1)
+	case whole: // an upstream that saw the end coming may end its answer in good order
+		err = errAborted
+	}
+	switch {
 	case t.closed.Load():
 		return &core.Error{Code: core.CodeCancelled, Message: "connection " + u.name + ": the body of the answer was closed before its end", Err: err}
 	case errors.Is(err, syscall.ETIMEDOUT):
@@ -157,17 +159,19 @@ func (t *tap) Close() error {
 	return nil
 }
 
-// finish ends the stream and its watch over the context.
-func (t *tap) finish() {
+// finish ends the stream and its watch over the context. It returns false when something
+// else had ended it.
+func (t *tap) finish() bool {
 	t.stop()
-	t.end()
+	return t.end()
 }
 
 // end lets go of what the stream holds, once.
-func (t *tap) end() {
+func (t *tap) end() bool {
 	if t.over.Swap(true) {
-		return
+		return false
 	}
-	_ = t.source.Close()
 	t.upstream.lane.streams.leave()
+	_ = t.source.Close()
+	return true
 }
