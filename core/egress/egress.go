@@ -11,7 +11,6 @@ import (
 	"net/netip"
 	"slices"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/sallyport/sallyport/core"
@@ -39,7 +38,6 @@ type Egress struct {
 	lanes  map[string]*lane
 	timer  *time.Timer
 	closed bool
-	broken atomic.Int64 // streams
 
 	unguarded bool // only the test of the test sets it
 }
@@ -55,7 +53,6 @@ type shared struct {
 // in flight, how it went, how many retries are left.
 type lane struct {
 	bulkhead bulkhead
-	streams  streams
 	breaker  *breaker
 	budget   budget
 	key      string
@@ -89,8 +86,6 @@ func New(o Options) *Egress {
 	e := &Egress{o: o, pools: map[string]*shared{}, lanes: map[string]*lane{}}
 	o.Observer.Gauge("upstream_connections_idle", "Idle connections to upstreams.", e.countIdle)
 	o.Observer.Gauge("upstream_requests_in_flight", "Exchanges with upstreams that run now.", e.countFlights)
-	o.Observer.Gauge("upstream_streams_open", "Answers of upstreams that are read while they arrive.", e.countStreams)
-	o.Observer.Counter("upstream_streams_broken", "Answers that ended, while they were read, in another way than their end or their reader's.", e.broken.Load)
 	o.Observer.Gauge("upstream_breakers_open", "Connections whose circuit breaker is open.", e.countOpen)
 	return e
 }
@@ -236,7 +231,7 @@ func (e *Egress) enter(c *core.Connection) *lane {
 	l := e.lanes[key]
 	if l == nil {
 		l = &lane{key: key, breaker: newBreaker(c.Breaker, e.o.Rand)}
-		l.bulkhead.flights, l.bulkhead.queue, l.streams.most = flights, queue, streamShare*int64(flights)
+		l.bulkhead.flights, l.bulkhead.queue = flights, queue
 		e.lanes[key] = l
 	}
 	l.users++
@@ -279,15 +274,6 @@ func (e *Egress) countFlights() int64 {
 	return e.count(func() (n int) {
 		for _, l := range e.lanes {
 			n += l.bulkhead.inFlight()
-		}
-		return n
-	})
-}
-
-func (e *Egress) countStreams() int64 {
-	return e.count(func() (n int) {
-		for _, l := range e.lanes {
-			n += int(l.streams.open.Load())
 		}
 		return n
 	})
