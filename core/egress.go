@@ -55,7 +55,8 @@ type Response struct {
 type Streamer interface {
 	// Stream returns when the head of the answer is there, within the deadlines of the
 	// connection. From then on only ctx and Close end it; Request.MaxBytes bounds the
-	// body, 0 = it may go on for ever.
+	// body, 0 = it may go on for ever. Errors of the body are *Error too; Request.Progress
+	// is not called.
 	Stream(ctx context.Context, request *Request) (*Stream, error)
 }
 
@@ -116,7 +117,7 @@ type Connection struct {
 	MaxBytes   int64         // response body; 0 = 8 MiB
 	Redirects  int           // followed at most; 0 = none; at most 3
 	Retries    int           // extra tries of idempotent requests; default 1 is set by the reader
-	InFlight   int           // bulkhead; 0 = 64
+	InFlight   int           // bulkhead; 0 = 64; sixteen times as many streams may be open
 	Queue      int           // waiting at most; 0 = 64
 	Breaker    Breaker
 	Connector  string   // each caller's own token for it goes out as Authorization; "" = none

@@ -115,32 +115,47 @@ const (
 func (in *intake) chunked(dst []byte) ([]byte, error) {
 	excess := int64(0)
 	for {
-		line, err := in.c.readLine(maxChunkLine)
+		size, err := in.c.nextChunk(&excess)
 		if err != nil {
 			return dst, err
 		}
-		size, err := chunkSize(line)
-		if err != nil {
-			return dst, err
-		}
-		// Framing that weighs far more than what it frames is an attack on our time.
-		if excess += int64(len(line)) + 4 - 16 - 2*size; excess > maxExcess {
-			return dst, bad1("a chunked body of almost only framing")
-		}
-		excess = max(excess, 0)
 		if size == 0 {
-			return dst, in.trailers()
+			return dst, in.c.trailers()
 		}
 		if dst, err = in.fixed(dst, size); err != nil {
 			return dst, err
 		}
-		if line, err = in.c.readLine(1); err != nil {
+		if err = in.c.endChunk(); err != nil {
 			return dst, err
 		}
-		if len(line) != 0 {
-			return dst, bad1("a chunk that is longer than its size")
-		}
 	}
+}
+
+// nextChunk reads the line before the data of a chunk and returns its size; excess is
+// what the framing of the body weighed so far, beyond what is usual.
+func (c *conn) nextChunk(excess *int64) (size int64, err error) {
+	line, err := c.readLine(maxChunkLine)
+	if err != nil {
+		return 0, err
+	}
+	if size, err = chunkSize(line); err != nil {
+		return 0, err
+	}
+	// Framing that weighs far more than what it frames is an attack on our time.
+	if *excess += int64(len(line)) + 4 - 16 - 2*size; *excess > maxExcess {
+		return 0, bad1("a chunked body of almost only framing")
+	}
+	*excess = max(*excess, 0)
+	return size, nil
+}
+
+// endChunk reads what stands behind the data of a chunk.
+func (c *conn) endChunk() error {
+	line, err := c.readLine(1)
+	if err == nil && len(line) != 0 {
+		err = bad1("a chunk that is longer than its size")
+	}
+	return err
 }
 
 // chunkSize reads 1*HEXDIG [chunk-ext].
@@ -176,10 +191,11 @@ func chunkSize(line []byte) (int64, error) {
 	return n, nil
 }
 
-func (in *intake) trailers() error {
+// trailers reads what stands behind the last chunk.
+func (c *conn) trailers() error {
 	held := 0
 	for {
-		line, err := in.c.readLine(maxHead)
+		line, err := c.readLine(maxHead)
 		if err != nil {
 			return err
 		}

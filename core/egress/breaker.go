@@ -103,17 +103,44 @@ func (b *breaker) leave(now time.Time, t ticket, v verdict) {
 	if b.open || v == unknown {
 		return
 	}
-	width := int64(b.set.Window) / breakerSlices
-	turn := now.UnixNano() / width
+	turn := b.turn(now)
 	s := &b.ring[turn%breakerSlices]
 	if s.turn != turn {
 		*s = slice{turn: turn}
 	}
 	s.total++
-	if v == good {
+	if v == bad {
+		s.faulty++
+		b.judge(now)
+	}
+}
+
+// recant takes back what leave was told at that time: good, of a stream whose head was
+// good, but whose body broke. What has left the window by then stays as it was: a stream
+// that was cut after an hour says little about the next exchange.
+func (b *breaker) recant(now, at time.Time) {
+	if b.set.Off {
+		return
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	turn := b.turn(at)
+	s := &b.ring[turn%breakerSlices]
+	if b.open || s.turn != turn || s.faulty >= s.total {
 		return
 	}
 	s.faulty++
+	b.judge(now)
+}
+
+// turn tells which slice of time t is in, since 1970.
+func (b *breaker) turn(t time.Time) int64 {
+	return t.UnixNano() / (int64(b.set.Window) / breakerSlices)
+}
+
+// judge trips when too much failed within the window. The caller holds mu.
+func (b *breaker) judge(now time.Time) {
+	turn := b.turn(now)
 	total, faulty := 0, 0
 	for i := range b.ring {
 		if b.ring[i].turn > turn-breakerSlices {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -27,6 +28,7 @@ type conn struct {
 	// Of the exchange that runs:
 	sent    int       // bytes of the request that the kernel took
 	got     bool      // at least one byte of the answer came
+	want    int       // size that the empty buffer gets before a read; 0 = it stays
 	later   time.Time // read deadline to set before the next read; zero = it is set
 	aborted atomic.Bool
 	abort   func()      // made once: context.AfterFunc wants a func
@@ -34,7 +36,13 @@ type conn struct {
 	waiter  core.Waiter
 }
 
-const bufferSize = 4 << 10
+const (
+	bufferSize = 4 << 10
+	leanSize   = 512 // of the buffer of a stream, until one read fills it
+)
+
+// readBuffers holds what streams that wait can do without.
+var readBuffers = sync.Pool{New: func() any { b := make([]byte, bufferSize); return &b }}
 
 var (
 	errAborted = errors.New("the exchange was cancelled")
@@ -102,6 +110,9 @@ func (c *conn) ask(b []byte) (broken, failed error) {
 func (c *conn) fill() error {
 	if c.r == c.w {
 		c.r, c.w = 0, 0
+		if c.want != 0 && c.want != len(c.buf) {
+			c.resize()
+		}
 	}
 	if c.w == len(c.buf) {
 		if c.r > 0 {
@@ -113,7 +124,23 @@ func (c *conn) fill() error {
 	}
 	n, err := c.read(c.buf[c.w:])
 	c.w += n
+	if c.want != 0 && c.w == len(c.buf) {
+		c.want = bufferSize
+	}
 	return err
+}
+
+// resize changes the empty buffer for one of the size that is wanted.
+func (c *conn) resize() {
+	old := c.buf
+	if c.want == bufferSize {
+		c.buf = *readBuffers.Get().(*[]byte)
+	} else {
+		c.buf = make([]byte, c.want)
+	}
+	if len(old) == bufferSize {
+		readBuffers.Put(&old)
+	}
 }
 
 // read reads from the wire: at least one byte, or an error.

@@ -1,6 +1,7 @@
 package egress
 
 import (
+	"bufio"
 	"bytes"
 	"errors"
 	"fmt"
@@ -142,26 +143,40 @@ type deflateDecoder struct {
 }
 
 func (d *deflateDecoder) reset(r io.Reader) error {
-	source, ok := r.(*bytes.Reader)
-	if !ok || source.Len() < 2 {
+	first, second, ok := sniff(r)
+	if !ok {
 		d.now = r
 		return nil
 	}
-	first, _ := source.ReadByte()
-	second, _ := source.ReadByte()
-	if _, err := source.Seek(0, io.SeekStart); err != nil {
-		return err
-	}
 	if first&0x0F == 8 && (uint(first)<<8|uint(second))%31 == 0 {
-		return d.asZlib(source)
+		return d.asZlib(r)
 	}
 	if d.bare == nil {
-		d.bare = flate.NewReader(source)
-	} else if err := d.bare.(flate.Resetter).Reset(source, nil); err != nil {
+		d.bare = flate.NewReader(r)
+	} else if err := d.bare.(flate.Resetter).Reset(r, nil); err != nil {
 		return err
 	}
 	d.now = d.bare
 	return nil
+}
+
+// sniff returns the first two bytes without taking them.
+func sniff(r io.Reader) (first, second byte, ok bool) {
+	switch source := r.(type) {
+	case *bytes.Reader:
+		if source.Len() < 2 {
+			return 0, 0, false
+		}
+		first, _ = source.ReadByte()
+		second, _ = source.ReadByte()
+		_, err := source.Seek(-2, io.SeekCurrent)
+		return first, second, err == nil
+	case *bufio.Reader:
+		if b, err := source.Peek(2); err == nil {
+			return b[0], b[1], true
+		}
+	}
+	return 0, 0, false
 }
 
 func (d *deflateDecoder) asZlib(source io.Reader) (err error) {

@@ -11,6 +11,7 @@ import (
 	"net/netip"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/sallyport/sallyport/core"
@@ -38,6 +39,7 @@ type Egress struct {
 	lanes  map[string]*lane
 	timer  *time.Timer
 	closed bool
+	broken atomic.Int64 // streams
 
 	unguarded bool // only the test of the test sets it
 }
@@ -53,6 +55,7 @@ type shared struct {
 // in flight, how it went, how many retries are left.
 type lane struct {
 	bulkhead bulkhead
+	streams  streams
 	breaker  *breaker
 	budget   budget
 	key      string
@@ -86,6 +89,8 @@ func New(o Options) *Egress {
 	e := &Egress{o: o, pools: map[string]*shared{}, lanes: map[string]*lane{}}
 	o.Observer.Gauge("upstream_connections_idle", "Idle connections to upstreams.", e.countIdle)
 	o.Observer.Gauge("upstream_requests_in_flight", "Exchanges with upstreams that run now.", e.countFlights)
+	o.Observer.Gauge("upstream_streams_open", "Answers of upstreams that are read while they arrive.", e.countStreams)
+	o.Observer.Counter("upstream_streams_broken", "Answers that ended, while they were read, in another way than their end or their reader's.", e.broken.Load)
 	o.Observer.Gauge("upstream_breakers_open", "Connections whose circuit breaker is open.", e.countOpen)
 	return e
 }
@@ -231,7 +236,7 @@ func (e *Egress) enter(c *core.Connection) *lane {
 	l := e.lanes[key]
 	if l == nil {
 		l = &lane{key: key, breaker: newBreaker(c.Breaker, e.o.Rand)}
-		l.bulkhead.flights, l.bulkhead.queue = flights, queue
+		l.bulkhead.flights, l.bulkhead.queue, l.streams.most = flights, queue, streamShare*int64(flights)
 		e.lanes[key] = l
 	}
 	l.users++
@@ -274,6 +279,15 @@ func (e *Egress) countFlights() int64 {
 	return e.count(func() (n int) {
 		for _, l := range e.lanes {
 			n += l.bulkhead.inFlight()
+		}
+		return n
+	})
+}
+
+func (e *Egress) countStreams() int64 {
+	return e.count(func() (n int) {
+		for _, l := range e.lanes {
+			n += int(l.streams.open.Load())
 		}
 		return n
 	})

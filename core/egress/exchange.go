@@ -1,6 +1,7 @@
 package egress
 
 import (
+	"io"
 	"strconv"
 	"strings"
 	"time"
@@ -28,6 +29,10 @@ type message struct {
 	start    time.Time // of this try
 	deadline time.Time
 	progress func(received, total int64)
+
+	live     bool          // the body is handed out while it arrives
+	source   io.ReadCloser // of a live one, set by the transport; nil = there is no body
+	encoding string        // of source, lower case; "" = identity
 
 	reused bool      // set by the transport
 	ended  time.Time // the same, where it knows; zero = it does not
@@ -90,11 +95,20 @@ func appendField(b []byte, f *core.Field) []byte {
 	return append(b, "\r\n"...)
 }
 
+// drop lets go of an answer that is not handed out. It does not wait for the rest.
+func (m *message) drop() {
+	if m.source != nil {
+		_ = m.source.Close()
+		m.source = nil
+	}
+}
+
 // maxInterim is how many 1xx answers may come before the final one.
 const maxInterim = 8
 
-// converse sends the request and reads the answer. again tells whether the
-// connection may be used for another exchange, as far as the answer says.
+// converse sends the request and reads the answer; of a live one the head, and the
+// body becomes m.source. again tells whether the connection may be used for another
+// exchange, as far as the answer says.
 func (c *conn) converse(m *message, first, rest []byte) (answer *core.Response, again bool, err error) {
 	// A new connection took time of its own; on an idle one start is now.
 	start := m.start
@@ -134,7 +148,15 @@ func (c *conn) converse(m *message, first, rest []byte) (answer *core.Response, 
 		}
 		return nil, false, err
 	}
-	body, err := c.readBody(m, &h)
+	var body []byte
+	switch {
+	case h.bodyless(m.method):
+		h.tellLength(m.method == "HEAD")
+	case m.live:
+		err = c.stream(m, &h)
+	default:
+		body, err = c.readBody(m, &h)
+	}
 	if err != nil {
 		return nil, false, err
 	}
@@ -176,14 +198,41 @@ func (c *conn) readFinal(h *head) error {
 	return bad1("too many interim answers")
 }
 
+// tellLength gives the length back to the fields where nothing changed it.
+func (h *head) tellLength(same bool) {
+	if same && h.length >= 0 {
+		h.fields = append(h.fields, core.Field{Name: "Content-Length", Value: strconv.FormatInt(h.length, 10)})
+	}
+}
+
+// stream makes a flow of the body that h announces, unless that is empty.
+func (c *conn) stream(m *message, h *head) error {
+	plain := h.encoding == "" || h.encoding == "identity"
+	h.tellLength(plain)
+	switch {
+	case h.length == 0:
+		return nil
+	case h.length > m.limit:
+		return errTooLarge
+	case !plain:
+		m.encoding = h.encoding
+	}
+	f := &flow{c: c, name: m.name, chunked: h.chunked, left: max(h.length, 0)}
+	if f.open = h.length < 0 && !h.chunked; f.open {
+		h.keep = false
+	}
+	// From now on only the end of its context, or of the reader's patience, ends it.
+	c.by, c.later = time.Time{}, time.Time{}
+	if err := c.wire.SetDeadline(time.Time{}); err != nil {
+		return err
+	}
+	c.want = leanSize
+	m.source = f
+	return nil
+}
+
 // readBody reads and decodes the body that h announces.
 func (c *conn) readBody(m *message, h *head) (body []byte, err error) {
-	if h.bodyless(m.method) {
-		if m.method == "HEAD" && h.length >= 0 {
-			h.fields = append(h.fields, core.Field{Name: "Content-Length", Value: strconv.FormatInt(h.length, 10)})
-		}
-		return nil, nil
-	}
 	c.later = m.deadline
 	in := intake{c: c, limit: m.limit, total: h.length, progress: m.progress}
 	switch {

@@ -1,6 +1,10 @@
 package egress
 
-import "net/netip"
+import (
+	"net/netip"
+
+	"github.com/sallyport/sallyport/core"
+)
 
 // Unguard switches the SSRF guard off: the test of the test needs to see red.
 func Unguard(e *Egress) { e.unguarded = true }
@@ -17,3 +21,9 @@ func Shared(e *Egress) (pools, lanes, idle int) {
 
 // Allowed asks the guard that opens nothing.
 func Allowed(a netip.Addr) bool { return (&guard{}).allows(a) }
+
+// Streams counts the open streams of all upstreams.
+func Streams(e *Egress) int64 { return e.countStreams() }
+
+// Crowd lets an upstream have any number of streams: the test of the test of their bound.
+func Crowd(u core.Upstream) { u.(*upstream).lane.streams.most = 1 << 40 }

@@ -26,9 +26,9 @@ type fault struct {
 // fail returns the error for the caller.
 func (f *fault) fail() error { return &f.Error }
 
-// explain turns the error of a try into a fault. The message names the connection;
-// addresses, and whatever else the cause says, stay in Err for the log.
-func explain(ctx context.Context, m *message, now time.Time, err error) *fault {
+// explain turns the error of a try into a fault; ended is the error of its context, or
+// nil. The message names the connection; addresses, and whatever else the cause says, stay in Err for the log.
+func explain(ended error, m *message, now time.Time, err error) *fault {
 	f := &fault{outcome: "error", verdict: bad}
 	f.Code, f.Err = core.CodeUnavailable, err
 	tell := func(format string, args ...any) {
@@ -39,7 +39,7 @@ func explain(ctx context.Context, m *message, now time.Time, err error) *fault {
 	var refused *refusal
 	var garbled *malformed
 	var dialled *dialError
-	switch ended := ctx.Err(); {
+	switch {
 	case ended != nil && !errors.Is(ended, context.DeadlineExceeded):
 		f.Code, f.outcome, f.verdict = core.CodeCancelled, "cancelled", unknown
 		tell("cancelled while the upstream was working")
@@ -111,6 +111,15 @@ func shed(m *message, err error) *fault {
 	f.Code, f.Err, f.RetryAfter = core.CodeUnavailable, err, 1
 	f.Message = "connection " + m.name + ": too many calls wait for this upstream"
 	f.Fix = "try again in a second"
+	return f
+}
+
+// crowded is the fault of one stream too many.
+func crowded(m *message) *fault {
+	f := &fault{outcome: "shed", verdict: unknown}
+	f.Code, f.Err, f.RetryAfter = core.CodeUnavailable, errShed, 1
+	f.Message = "connection " + m.name + ": too many streams of this upstream are open"
+	f.Fix = "let go of some, or raise maxInFlight of the connection"
 	return f
 }
 

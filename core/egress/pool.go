@@ -15,7 +15,7 @@ import (
 // transport makes single exchanges with one origin: pool speaks HTTP/1.1, http2
 // the other. Upstreams with equal profiles share one.
 type transport interface {
-	// roundTrip makes one exchange. It sets m.reused.
+	// roundTrip makes one exchange. It sets m.reused, and m.source when m.live.
 	roundTrip(ctx context.Context, m *message) (*core.Response, error)
 	sweep(now time.Time)
 	idle() int
@@ -108,7 +108,7 @@ func (p *pool) dial(ctx context.Context, deadline time.Time) (*conn, error) {
 
 // exchange makes one exchange on c, and keeps or closes c.
 func (p *pool) exchange(ctx context.Context, c *conn, m *message, first, rest []byte) (*core.Response, error) {
-	keep := false
+	keep, flows := false, false
 	c.sent, c.got, c.later = 0, false, time.Time{}
 	stop := neverStarted
 	if life, ok := ctx.(*core.Lifetime); ok {
@@ -120,6 +120,9 @@ func (p *pool) exchange(ctx context.Context, c *conn, m *message, first, rest []
 	// Also on a panic of a callback. stop is false when abort has begun: its deadline
 	// may come after this exchange, so the connection is not used again.
 	defer func() {
+		if flows {
+			return
+		}
 		if !stop() || !keep {
 			c.close()
 			return
@@ -128,6 +131,14 @@ func (p *pool) exchange(ctx context.Context, c *conn, m *message, first, rest []
 		p.give(c, m.ended)
 	}()
 	answer, again, err := c.converse(m, first, rest)
+	if f, ok := m.source.(*flow); ok && err == nil {
+		if m.source = nil; !stop() {
+			return nil, errAborted
+		}
+		f.pool, f.keep = p, again
+		m.source, flows = f, true
+		return answer, nil
+	}
 	keep = err == nil && again
 	if err == nil && c.r != c.w {
 		keep = false
@@ -163,8 +174,8 @@ func (p *pool) take(now time.Time) *conn {
 // give puts a connection back; it is not ours from then on.
 func (p *pool) give(c *conn, now time.Time) {
 	c.freed, c.reused, c.r, c.w = now, true, 0, 0
-	if len(c.buf) > bufferSize {
-		c.buf = make([]byte, bufferSize)
+	if c.want = 0; len(c.buf) != bufferSize {
+		c.buf = *readBuffers.Get().(*[]byte)
 	}
 	p.mu.Lock()
 	kept := !p.closed && len(p.free) < maxFree

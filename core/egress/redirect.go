@@ -21,6 +21,8 @@ func redirection(status int) bool {
 // follow goes where an answer points, as often as the connection allows. Every hop
 // is dialled through the same guard; what identifies us goes to our own origin only.
 func (u *upstream) follow(ctx context.Context, m *message, answer *core.Response) (*core.Response, *fault) {
+	asked := m
+	defer func() { asked.source, asked.encoding, asked.ended = m.source, m.encoding, m.ended }()
 	here := &url.URL{Scheme: u.profile.scheme, Host: u.authority, Path: "/"}
 	here, err := here.Parse(string(m.appendTarget(nil)))
 	if err != nil {
@@ -42,6 +44,8 @@ func (u *upstream) follow(ctx context.Context, m *message, answer *core.Response
 		if problem != "" {
 			return nil, u.astray(m, problem)
 		}
+		m.drop()
+		hop.source, hop.encoding = nil, ""
 		var f *fault
 		if answer, f = u.visit(ctx, hop, next); f != nil {
 			return nil, f
@@ -80,7 +84,7 @@ func (u *upstream) hop(m *message, here, next *url.URL, status int) (*message, s
 	if len(hop.body) > 0 {
 		return nil, "a redirect that would send the body to another origin"
 	}
-	hop.own = without(u.own, private)
+	hop.own = without(m.home, private)
 	hop.fields = without(hop.fields, private)
 	return &hop, ""
 }

@@ -29,6 +29,7 @@ type upstream struct {
 	query     string       // of the base URL
 	secrets   string       // credentials in the query, escaped
 	own       []core.Field // headers sent with every request, credentials first
+	plain     []core.Field // own, for streams: asks for a body that is not encoded
 	hidden    int          // how many of own are credentials
 
 	whole     time.Duration
@@ -148,6 +149,12 @@ func (u *upstream) dress(c *core.Connection) error {
 			u.own = append(u.own, f)
 		}
 	}
+	u.plain = slices.Clone(u.own)
+	for i := range u.plain {
+		if f := &u.plain[i]; i >= u.hidden+len(c.Header) && f.Name == "Accept-Encoding" {
+			f.Value = "identity"
+		}
+	}
 	values := url.Values{}
 	for name, value := range c.Query {
 		values.Set(name, value.Reveal())
@@ -180,31 +187,13 @@ func (u *upstream) Do(ctx context.Context, r *core.Request) (*core.Response, err
 	if problem := u.check(r); problem != "" {
 		return nil, &core.Error{Code: core.CodeInvalid, Message: "connection " + u.name + ": " + problem}
 	}
-	now := u.egress.o.Now()
-	m := messages.Get().(*message)
-	*m = message{
-		name: u.name, method: r.Method, authority: u.authority, secure: u.profile.scheme == "https",
-		base: u.base, path: r.Path, query: [3]string{u.query, r.Query, u.secrets},
-		own: u.own, home: u.own, fields: r.Header, body: r.Body, idempotent: r.Idempotent,
-		limit: r.MaxBytes, first: u.profile.first, connect: u.profile.connect,
-		start: now, deadline: until(ctx, now, u.whole), progress: r.Progress,
-	}
+	m := u.message(ctx, r, u.own)
+	m.progress = r.Progress
 	if m.limit <= 0 {
 		m.limit = u.limit
 	}
-	if r.Credential != "" {
-		m.home = append(slices.Clip(u.own), core.Field{Name: "Authorization", Value: r.Credential.Reveal()})
-		m.own = m.home
-	}
-	u.lane.budget.earn(now)
-	answer, f := u.persist(ctx, m, u.pool)
-	if f == nil && u.redirects > 0 && redirection(answer.Status) {
-		answer, f = u.follow(ctx, m, answer)
-	}
-	if !u.profile.http2 { // net/http may hold on to what it was given
-		*m = message{}
-		messages.Put(m)
-	}
+	answer, f := u.ask(ctx, m)
+	u.free(m)
 	if f != nil {
 		return nil, f.fail()
 	}
@@ -212,6 +201,42 @@ func (u *upstream) Do(ctx context.Context, r *core.Request) (*core.Response, err
 }
 
 var messages = sync.Pool{New: func() any { return new(message) }}
+
+// message makes the message of a request that was checked; own are the headers of the
+// connection. It goes back through free.
+func (u *upstream) message(ctx context.Context, r *core.Request, own []core.Field) *message {
+	now := u.egress.o.Now()
+	m := messages.Get().(*message)
+	*m = message{
+		name: u.name, method: r.Method, authority: u.authority, secure: u.profile.scheme == "https",
+		base: u.base, path: r.Path, query: [3]string{u.query, r.Query, u.secrets},
+		own: own, home: own, fields: r.Header, body: r.Body, idempotent: r.Idempotent,
+		limit: r.MaxBytes, first: u.profile.first, connect: u.profile.connect,
+		start: now, deadline: until(ctx, now, u.whole),
+	}
+	if r.Credential != "" {
+		m.home = append(slices.Clip(own), core.Field{Name: "Authorization", Value: r.Credential.Reveal()})
+		m.own = m.home
+	}
+	return m
+}
+
+func (u *upstream) free(m *message) {
+	if !u.profile.http2 { // net/http may hold on to what it was given
+		*m = message{}
+		messages.Put(m)
+	}
+}
+
+// ask sends a message, with retries and redirects.
+func (u *upstream) ask(ctx context.Context, m *message) (*core.Response, *fault) {
+	u.lane.budget.earn(m.start)
+	answer, f := u.persist(ctx, m, u.pool)
+	if f == nil && u.redirects > 0 && redirection(answer.Status) {
+		answer, f = u.follow(ctx, m, answer)
+	}
+	return answer, f
+}
 
 // Close gives up this use of the connection.
 func (u *upstream) Close() error {
@@ -278,15 +303,16 @@ func (u *upstream) persist(ctx context.Context, m *message, t transport) (*core.
 		if !now.Add(wait).Before(m.deadline) || !u.lane.budget.spend() {
 			return answer, f
 		}
+		m.drop()
 		if err := pause(ctx, wait); err != nil {
-			return nil, explain(ctx, m, u.egress.o.Now(), err)
+			return nil, explain(ctx.Err(), m, u.egress.o.Now(), err)
 		}
 	}
 }
 
 // try makes one exchange behind breaker and bulkhead, and tells the observer.
 func (u *upstream) try(ctx context.Context, m *message, t transport, n int) (answer *core.Response, f *fault) {
-	m.reused, m.ended = false, time.Time{}
+	m.reused, m.ended, m.encoding = false, time.Time{}, ""
 	pass := u.lane.breaker.enter(m.start)
 	if !pass.ok {
 		f = broken(m, pass.wait)
@@ -297,7 +323,7 @@ func (u *upstream) try(ctx context.Context, m *message, t transport, n int) (ans
 		now := u.egress.o.Now()
 		u.lane.breaker.leave(now, pass, unknown)
 		if f = shed(m, err); ctx.Err() != nil {
-			f = explain(ctx, m, now, err)
+			f = explain(ctx.Err(), m, now, err)
 		}
 		u.sent(m, now, n, nil, f)
 		return nil, f
@@ -310,10 +336,11 @@ func (u *upstream) try(ctx context.Context, m *message, t transport, n int) (ans
 	answer, err := t.roundTrip(ctx, m)
 	if now = m.ended; now.IsZero() {
 		now = u.egress.o.Now()
+		m.ended = now
 	}
 	switch {
 	case err != nil:
-		f = explain(ctx, m, now, err)
+		f = explain(ctx.Err(), m, now, err)
 		answer, v = nil, f.verdict
 	case answer.Status >= 502 && answer.Status <= 504:
 		v = bad
@@ -337,4 +364,7 @@ func (u *upstream) sent(m *message, end time.Time, n int, answer *core.Response,
 	u.egress.o.Observer.Sent(event)
 }
 
-var _ core.Upstream = (*upstream)(nil)
+var (
+	_ core.Upstream = (*upstream)(nil)
+	_ core.Streamer = (*upstream)(nil)
+)
