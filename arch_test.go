@@ -50,6 +50,7 @@ var rooms = []room{
 	{"core/pins", nil, "holds definitions to what was approved; who keeps the pins, and shows the definitions, is not its affair"},
 	{"core/disclosure", nil, "finds tools among those that a caller may see, and knows no caller"},
 	{"core/upstream", []string{"core/mcp"}, "a client of other MCP servers: it shares the frames of server-sent events with the wire, and is handed its HTTP and its processes"},
+	{"core/roster", []string{"core/upstream", "core/child", "core/pins"}, "keeps the upstreams of documents: connected, listed and held to what was approved; who mounts them is not its affair"},
 	{"core/child", nil, "runs programs that speak lines of JSON; what the lines mean is not its affair"},
 	{"core/documents", nil, "drafts become versions through core.Store; how a document is read and built is handed in"},
 	{"store", []string{"core/audit"}, "rows in databases; a change and its place in the trail are one transaction"},

@@ -42,6 +42,9 @@ type Call struct {
 	// invoker's own state, already unsealed and verified.
 	InputResponses map[string]json.RawMessage
 	RequestState   json.RawMessage
+	// InputRefusals are the errors (JSON-RPC error objects) by which the client refused
+	// some of the InputRequests. They are set only where the Result said TakesRefusals.
+	InputRefusals map[string]json.RawMessage
 
 	// Steps, when set, is told what the call passes, each step when it has ended; safe for
 	// concurrent use. It is set only where somebody tries a draft.
@@ -108,6 +111,9 @@ type Result struct {
 	// the wire seals it.
 	InputRequests []InputRequest
 	RequestState  json.RawMessage
+	// TakesRefusals tells that the call wants to be repeated also when the client answers
+	// InputRequests with errors (Call.InputRefusals): whoever asked decides what then.
+	TakesRefusals bool
 }
 
 // Size adds up the bytes of what a result holds, roughly and without encoding it; 0 for

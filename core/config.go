@@ -8,6 +8,7 @@ import "encoding/json"
 type Config struct {
 	Connections []ConnectionConfig `json:"connections,omitempty"`
 	Plugins     []PluginConfig     `json:"plugins,omitempty"`
+	Upstreams   []UpstreamConfig   `json:"upstreams,omitempty"`
 	Servers     []ServerConfig     `json:"servers,omitempty"`
 	Sources     []Source           `json:"-"` // where positions come from, one per file
 }
@@ -97,6 +98,7 @@ type ServerConfig struct {
 	Cache        *CacheConfig      `json:"cache,omitempty"`
 	PageSize     int               `json:"pageSize,omitempty"`   // 0 = 1000
 	Disclosure   string            `json:"disclosure,omitempty"` // full or progressive; absent = full
+	Upstreams    []MountConfig     `json:"upstreams,omitempty"`
 	Tools        []ToolConfig      `json:"tools,omitempty"`
 	Catalogues   []CatalogueConfig `json:"catalogues,omitempty"`
 	Prompts      []PromptConfig    `json:"prompts,omitempty"`

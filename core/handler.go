@@ -32,6 +32,11 @@ type Watchable interface {
 	// Changes calls f for each change of this server that who may know of, across
 	// reloads, until stop is called. f must not block.
 	Changes(who Identity, f func(Change)) (stop func())
+	// Follow says that who wants to know of changes of a resource, until stop is called:
+	// where an upstream has it, that is asked to tell of them. Changes tells of them. It does
+	// not need the Handler to its end, and lives across reloads. The error is that of a read
+	// of the resource, or the upstream's; stop is never nil.
+	Follow(ctx context.Context, who Identity, uri string) (stop func(), err error)
 }
 
 // Server is what a client learns of a server when it connects.

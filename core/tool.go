@@ -16,8 +16,11 @@ type Tool struct {
 	Icons        json.RawMessage
 	Execution    json.RawMessage // 2025-11-25 only
 	Meta         json.RawMessage
-	Headers      []HeaderParam // from x-mcp-header in InputSchema
-	Wire         Encodings
+	// Extra holds the members of a definition of an upstream that nobody here knows, as one
+	// JSON object, so that they pass through; nil = none. So do those of the other nouns.
+	Extra   json.RawMessage
+	Headers []HeaderParam // from x-mcp-header in InputSchema
+	Wire    Encodings
 }
 
 // HeaderParam is an argument that a 2026-07-28 client mirrors in Mcp-Param-{Header}.
@@ -31,7 +34,7 @@ type HeaderParam struct {
 type Prompt struct {
 	Name, Title, Description string
 	Arguments                []PromptArgument
-	Icons, Meta              json.RawMessage
+	Icons, Meta, Extra       json.RawMessage
 	Wire                     Encodings
 }
 
@@ -39,6 +42,7 @@ type Prompt struct {
 type PromptArgument struct {
 	Name, Title, Description string
 	Required                 bool
+	Extra                    json.RawMessage
 }
 
 // Resource is one resource, or with Template set a resource template, as clients
@@ -50,6 +54,7 @@ type Resource struct {
 	MIMEType                 string
 	Size                     *int64
 	Annotations, Icons, Meta json.RawMessage
+	Extra                    json.RawMessage
 	Wire                     Encodings
 }
 

@@ -80,6 +80,7 @@ func (t *tenant) read() (core.Config, []core.Problem) {
 func join(a, b core.Config) core.Config {
 	a.Connections = slices.Concat(a.Connections, b.Connections)
 	a.Plugins = slices.Concat(a.Plugins, b.Plugins)
+	a.Upstreams = slices.Concat(a.Upstreams, b.Upstreams)
 	a.Servers = slices.Concat(a.Servers, b.Servers)
 	a.Sources = slices.Concat(a.Sources, b.Sources)
 	return a

@@ -14,7 +14,7 @@ var document = describe[core.Config]("document",
 	map[string]string{
 		"tools": "tools stand in a server: servers[].tools", "prompts": "prompts stand in a server: servers[].prompts",
 		"resources": "resources stand in a server: servers[].resources", "server": `write servers, and begin the server with "- "`,
-		"mcpServers": `write servers: a list whose items have a name`,
+		"mcpServers": "run `sallyport import` on that file: it writes upstreams",
 		"listen":     startUp, "data": startUp, "egress": startUp, "log": startUp, "limits": startUp, "drain": startUp,
 		"allowedHosts": startUp, "allowedOrigins": startUp, "trustedProxies": startUp, "config": startUp,
 	},
@@ -22,6 +22,7 @@ var document = describe[core.Config]("document",
 		such("./gateway.schema.json").ignore(),
 	may("connections", many(connection), "Reusable profiles of the upstreams that tools call."),
 	may("plugins", many(plugin), "WebAssembly plugins that tools use, or that stand before and behind them."),
+	may("upstreams", many(upstream), "MCP servers that the gateway calls, for clients that call the gateway."),
 	may("servers", many(server), "The MCP servers that clients see."),
 )
 

@@ -74,6 +74,11 @@ func (h *handler) Changes(who core.Identity, f func(core.Change)) (stop func()) 
 	return h.gateway.listeners.add(h.server.wire.Name, who, f)
 }
 
+// Follow says that who wants to know of changes of a resource.
+func (h *handler) Follow(ctx context.Context, who core.Identity, uri string) (stop func(), err error) {
+	return func() {}, nil
+}
+
 // Visible tells whether who may know of the server. What a token is narrowed to is held
 // against each tool: one for a single tool must still be able to say initialize.
 func (h *handler) Visible(ctx context.Context, who core.Identity) bool {

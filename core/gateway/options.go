@@ -12,6 +12,7 @@ import (
 type Options struct {
 	Kinds      Kinds
 	Plugins    core.Plugins // nil = documents cannot have plugins
+	Remotes    core.Remotes // nil = documents cannot have upstreams
 	Dial       core.Egress  // given to kinds; may be nil where no kind dials
 	AllowCIDRs []string     // private ranges that connections may reach, from settings
 	Changes    core.Changer // where invokers report changes; nil = nowhere. Gateway.Build sets itself

@@ -324,6 +324,10 @@ func (h *fakeHandler) Changes(_ core.Identity, f func(core.Change)) (stop func()
 	}
 }
 
+func (h *fakeHandler) Follow(context.Context, core.Identity, string) (stop func(), err error) {
+	return func() {}, nil
+}
+
 // change tells the watchers, holding the lock as a strict implementation would:
 // whoever calls Changes under a lock of its own dead-locks here.
 func (h *fakeHandler) change(c core.Change) {
