@@ -67,6 +67,9 @@ type build struct {
 	working        map[string]*core.Connection // those that are not; kinds only read it
 	used           map[string]bool             // connections that something names
 
+	upstreams map[string]*core.UpstreamConfig // nil value = declared, but wrong
+	remotes   core.RemoteSet                  // nil = none was opened
+
 	plugins    core.PluginSet     // nil = documents cannot have any
 	pluginAt   map[string]core.At // where each stands
 	pluginUsed map[string]bool    // those that something names, or that match a tool
@@ -110,7 +113,12 @@ func (b *build) config(config *core.Config) {
 		b.report(core.At{Path: "/plugins"}, "", fmt.Sprintf("there are %d plugins", n), fmt.Sprintf("at most %d", b.options.Limits.Plugins))
 		return
 	}
+	if n := len(config.Upstreams); n > b.options.Limits.Upstreams {
+		b.report(core.At{Path: "/upstreams"}, "", fmt.Sprintf("there are %d upstreams", n), fmt.Sprintf("at most %d", b.options.Limits.Upstreams))
+		return
+	}
 	b.buildConnections(config.Connections)
+	b.buildUpstreams(config.Upstreams)
 	b.buildPlugins(config.Plugins)
 	b.options.Schemas.warm(b.ctx, schemasOf(config, b.options.Limits.Items))
 	prefixes, names := map[string]core.At{}, map[string]core.At{}
@@ -123,6 +131,7 @@ func (b *build) config(config *core.Config) {
 		s.At = place(s.At, fmt.Sprintf("/servers/%d", i))
 		b.server(&s, prefixes, names)
 	}
+	b.routes(prefixes, names)
 	for i := range config.Connections {
 		c := &config.Connections[i]
 		if c.Name != "" && !b.used[c.Name] && b.connections[c.Name] != nil {
@@ -131,7 +140,7 @@ func (b *build) config(config *core.Config) {
 	}
 	b.finishPlugins(config.Plugins)
 	if !b.bad() {
-		b.catalog.revision = revisionOf(config, b.plugins)
+		b.catalog.revision = revisionOf(config, b.plugins, b.remotes)
 	}
 }
 

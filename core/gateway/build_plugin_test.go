@@ -280,7 +280,7 @@ func TestRevisionOfPlugins(t *testing.T) {
 	revision := func(change func(*core.PluginConfig)) string {
 		config := good(t)
 		change(&config.Plugins[0])
-		return revisionOf(&config, nil)
+		return revisionOf(&config, nil, nil)
 	}
 	same := revision(func(*core.PluginConfig) {})
 	if revision(func(p *core.PluginConfig) { p.Secrets = map[string]core.Secret{"key": "another"} }) != same {
@@ -295,7 +295,7 @@ func TestRevisionOfPlugins(t *testing.T) {
 		}
 	}
 	config := good(t)
-	if a, b := revisionOf(&config, &pluginSet{revision: "a"}), revisionOf(&config, &pluginSet{revision: "b"}); a == b || a == same {
+	if a, b := revisionOf(&config, &pluginSet{revision: "a"}, nil), revisionOf(&config, &pluginSet{revision: "b"}, nil); a == b || a == same {
 		t.Error("the revision is the same with another version of a plugin")
 	}
 	before := sizeOf(&config)

@@ -196,6 +196,9 @@ func (b *build) embedded(at core.At, rel string, c *core.EmbeddedConfig, uri *pl
 			return
 		}
 	}
+	if built.upstreams {
+		return // one of them may have it
+	}
 	fix := "give it text, or list it under resources"
 	if near := nearest(plain, sortedKeys(built.resourceOf)); near != "" {
 		fix = "did you mean " + quoted(near) + "?"

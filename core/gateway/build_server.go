@@ -82,7 +82,7 @@ func (b *build) server(s *core.ServerConfig, prefixes, names map[string]core.At)
 	for _, one := range []struct {
 		rel string
 		n   int
-	}{{"/tools", len(s.Tools)}, {"/catalogues", len(s.Catalogues)}, {"/prompts", len(s.Prompts)}, {"/resources", len(s.Resources)}, {"/resourceTemplates", len(s.Templates)}} {
+	}{{"/tools", len(s.Tools)}, {"/catalogues", len(s.Catalogues)}, {"/upstreams", len(s.Upstreams)}, {"/prompts", len(s.Prompts)}, {"/resources", len(s.Resources)}, {"/resourceTemplates", len(s.Templates)}} {
 		if one.n > b.options.Limits.Items {
 			b.report(s.At, one.rel, fmt.Sprintf("there are %d", one.n), fmt.Sprintf("at most %d in one server", b.options.Limits.Items))
 			return
@@ -91,18 +91,19 @@ func (b *build) server(s *core.ServerConfig, prefixes, names map[string]core.At)
 
 	built := &server{
 		wire: w, toolOf: map[string]*tool{}, promptOf: map[string]*prompt{},
-		resourceOf: map[string]*resource{}, templateOf: map[string]*resource{},
+		resourceOf: map[string]*resource{}, templateOf: map[string]*resource{}, upstreams: len(s.Upstreams) > 0,
 	}
-	tools := b.catalogues(s, built, b.tools(s, built))
+	lists := &offered{tools: b.catalogues(s, built, b.tools(s, built))}
 	built.catalogues = len(s.Catalogues) > 0
-	resources, templates := b.resources(s, built)
-	prompts := b.prompts(s, built)
+	lists.resources, lists.templates = b.resources(s, built)
+	lists.prompts = b.prompts(s, built)
+	b.mounts(s, built, lists)
 	b.nothingIn(s)
-	built.tools = newList("tool", w, tools, func(t *core.Tool) string { return t.Name }, s.PageSize)
-	built.prompts = newList("prompt", w, prompts, func(p *core.Prompt) string { return p.Name }, s.PageSize)
-	built.resources = newList("resource", w, resources, func(r *core.Resource) string { return r.URI }, s.PageSize)
-	built.templates = newList("resource", w, templates, func(r *core.Resource) string { return r.URI }, s.PageSize)
-	b.disclose(s, built, tools)
+	built.tools = newList("tool", w, lists.tools, func(t *core.Tool) string { return t.Name }, s.PageSize)
+	built.prompts = newList("prompt", w, lists.prompts, func(p *core.Prompt) string { return p.Name }, s.PageSize)
+	built.resources = newList("resource", w, lists.resources, func(r *core.Resource) string { return r.URI }, s.PageSize)
+	built.templates = newList("resource", w, lists.templates, func(r *core.Resource) string { return r.URI }, s.PageSize)
+	b.disclose(s, built, lists.tools)
 	w.Offers = offersOf(built)
 	built.digest = digestOf(built)
 	built.held = heldIn(built)
@@ -129,8 +130,8 @@ func (b *build) scopes(at core.At, scopes []string) []string {
 }
 
 func (b *build) nothingIn(s *core.ServerConfig) {
-	if len(s.Tools)+len(s.Catalogues)+len(s.Prompts)+len(s.Resources)+len(s.Templates) == 0 {
-		b.warn(s.At, "", "server "+quoted(s.Name)+" offers nothing", "give it tools, prompts or resources")
+	if len(s.Tools)+len(s.Catalogues)+len(s.Upstreams)+len(s.Prompts)+len(s.Resources)+len(s.Templates) == 0 {
+		b.warn(s.At, "", "server "+quoted(s.Name)+" offers nothing", "give it tools, prompts, resources or upstreams")
 	}
 }
 
@@ -255,23 +256,38 @@ func isOrigin(s string) bool {
 	return u.Hostname() != "" && portOK(u.Port()) && !strings.HasSuffix(u.Host, ":") && !strings.ContainsAny(u.Host, "*{}$ ")
 }
 
-// offersOf says what a server has, for the capabilities.
+// offersOf says what a server has, for the capabilities: what the document has, and what
+// upstreams say that they have.
 func offersOf(s *server) core.Offers {
-	o := core.Offers{
-		Tools: len(s.toolOf) > 0 || s.catalogues, Prompts: len(s.promptOf) > 0,
-		Resources: len(s.resourceOf)+len(s.templateOf) > 0,
+	o := core.Offers{Tools: s.catalogues}
+	for _, t := range s.toolOf {
+		o.Tools = o.Tools || t.mount == nil
 	}
-	o.Subscribe, o.Logging = o.Resources, o.Tools
+	o.Logging = o.Tools
 	for _, p := range s.promptOf {
-		o.Completions = o.Completions || len(p.wire.Arguments) > 0
-		o.Logging = o.Logging || p.chain.invoker != nil
+		if p.mount == nil {
+			o.Prompts = true
+			o.Completions = o.Completions || len(p.wire.Arguments) > 0
+			o.Logging = o.Logging || p.chain.invoker != nil
+		}
 	}
 	for _, r := range s.templateOf {
-		o.Completions = true
-		o.Logging = o.Logging || r.chain.invoker != nil
+		if r.mount == nil {
+			o.Resources, o.Completions = true, true
+			o.Logging = o.Logging || r.chain.invoker != nil
+		}
 	}
 	for _, r := range s.resourceOf {
-		o.Logging = o.Logging || r.chain.invoker != nil
+		if r.mount == nil {
+			o.Resources = true
+			o.Logging = o.Logging || r.chain.invoker != nil
+		}
+	}
+	o.Subscribe = o.Resources
+	for _, m := range s.mounts {
+		has := &m.offer.Offers
+		o.Tools, o.Prompts, o.Resources = o.Tools || has.Tools, o.Prompts || has.Prompts, o.Resources || has.Resources
+		o.Completions, o.Logging, o.Subscribe = o.Completions || has.Completions, o.Logging || has.Logging, o.Subscribe || has.Subscribe
 	}
 	return o
 }
@@ -300,7 +316,7 @@ func digestOf(s *server) digests {
 	h := sha256.New()
 	for _, t := range s.tools.items {
 		hashText(h, t.Name, t.Title, t.Description)
-		hashJSON(h, t.InputSchema, t.OutputSchema, t.Annotations, t.Icons, t.Execution, t.Meta)
+		hashJSON(h, t.InputSchema, t.OutputSchema, t.Annotations, t.Icons, t.Execution, t.Meta, t.Extra)
 	}
 	h.Sum(d.tools[:0])
 	h.Reset()
@@ -308,8 +324,9 @@ func digestOf(s *server) digests {
 		hashText(h, p.Name, p.Title, p.Description)
 		for _, a := range p.Arguments {
 			hashText(h, "argument", a.Name, a.Title, a.Description, strconv.FormatBool(a.Required))
+			hashJSON(h, a.Extra)
 		}
-		hashJSON(h, p.Icons, p.Meta)
+		hashJSON(h, p.Icons, p.Meta, p.Extra)
 	}
 	h.Sum(d.prompts[:0])
 	h.Reset()
@@ -320,7 +337,7 @@ func digestOf(s *server) digests {
 				size = strconv.FormatInt(*r.Size, 10)
 			}
 			hashText(h, r.URI, strconv.FormatBool(r.Template), r.Name, r.Title, r.Description, r.MIMEType, size)
-			hashJSON(h, r.Annotations, r.Icons, r.Meta)
+			hashJSON(h, r.Annotations, r.Icons, r.Meta, r.Extra)
 		}
 	}
 	h.Sum(d.resources[:0])

@@ -52,6 +52,8 @@ type server struct {
 	templateOf map[string]*resource
 	inOrder    []*resource // the templates, as they are tried
 
+	mounts     []*mount
+	upstreams  bool // the document names some, reached or not
 	catalogues bool // has some: it offers tools also while they list none
 
 	digest digests
@@ -154,13 +156,15 @@ func shutOne(log *slog.Logger, one closer) {
 // tool is a tool of a Catalog with what runs it.
 type tool struct {
 	wire    *core.Tool
-	input   *schema
+	input   *schema // nil = of an upstream, and not for us to judge
 	output  *schema // nil = no outputSchema
 	timeout time.Duration
 	scopes  []string // that an access token needs, those of the server included
 	chain   chain
 	// contested: another catalogue lists the name too, so neither has it.
 	contested bool
+
+	mount *mount // whose upstream has it; nil = it stands in the document
 
 	listed int // by which catalogue of its server, counted from 1; 0 = it stands in the document
 }

@@ -32,6 +32,9 @@ func (h *handler) Complete(ctx context.Context, who core.Identity, ask *core.Com
 		if p == nil || !h.may(ctx, who, core.ActionCall, "prompt", ask.Ref) {
 			return nil, &core.Error{Code: core.CodeInvalid, Message: "there is no prompt " + quoted(ask.Ref), Fix: "list the prompts"}
 		}
+		if p.mount != nil {
+			return p.mount.complete(ctx, h.server.wire.Name, who, ask, p.own)
+		}
 		found = p.completions
 		for _, a := range p.wire.Arguments {
 			names = append(names, a.Name)
@@ -40,6 +43,9 @@ func (h *handler) Complete(ctx context.Context, who core.Identity, ask *core.Com
 		r := h.server.templateOf[ask.Ref]
 		if r == nil || !h.may(ctx, who, core.ActionRead, "resource", ask.Ref) {
 			return nil, &core.Error{Code: core.CodeInvalid, Message: "there is no resource template " + quoted(ask.Ref), Fix: "list the resource templates"}
+		}
+		if r.mount != nil {
+			return r.mount.complete(ctx, h.server.wire.Name, who, ask, r.own)
 		}
 		found, names = r.completions, r.template.names
 	default:

@@ -22,6 +22,7 @@ type Gateway struct {
 	pluginFiles atomic.Pointer[[]string] // of the last Build
 
 	listeners listeners
+	follows   follows
 }
 
 // New makes a Gateway that serves nothing yet.
@@ -75,6 +76,7 @@ func (g *Gateway) Publish(c *Catalog) {
 	g.current.Store(c)
 	g.retire(old)
 	g.tell(old, c)
+	g.follows.renew(g)
 }
 
 // retire drops the Gateway's hold on a Catalog and forgets those that are closed.
@@ -195,6 +197,7 @@ func (g *Gateway) Close(ctx context.Context) error {
 	g.publishing.Lock()
 	defer g.publishing.Unlock()
 	g.closed = true
+	g.follows.close()
 	g.retire(g.current.Swap(nil))
 	for c := range g.retired {
 		select {

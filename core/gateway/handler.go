@@ -74,11 +74,6 @@ func (h *handler) Changes(who core.Identity, f func(core.Change)) (stop func()) 
 	return h.gateway.listeners.add(h.server.wire.Name, who, f)
 }
 
-// Follow says that who wants to know of changes of a resource.
-func (h *handler) Follow(ctx context.Context, who core.Identity, uri string) (stop func(), err error) {
-	return func() {}, nil
-}
-
 // Visible tells whether who may know of the server. What a token is narrowed to is held
 // against each tool: one for a single tool must still be able to say initialize.
 func (h *handler) Visible(ctx context.Context, who core.Identity) bool {
@@ -138,7 +133,15 @@ func (t *tool) fits(call *core.Call) bool {
 		}
 		call.Checked = true
 	}
-	return t.input.fits(call.Arguments)
+	return t.input == nil || t.input.fits(call.Arguments)
+}
+
+// faults are the reasons why the arguments do not fit.
+func (t *tool) faults(call *core.Call) []fault {
+	if t.input == nil {
+		return nil
+	}
+	return t.input.check(call.Values, true)
 }
 
 // invoke runs a chain within its time, which counts from began. What ran out of time is an *core.Error with

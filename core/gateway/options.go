@@ -58,7 +58,8 @@ type Limits struct {
 	Servers     int // 1,000
 	Connections int // 1,000
 	Plugins     int // 256
-	Items       int // tools (those of catalogues included), prompts, resources and templates of one server: 10,000
+	Upstreams   int // 1,000
+	Items       int // tools (those of catalogues and upstreams included), prompts, resources and templates of one server: 10,000
 	FileBytes   int // one file, or one text or base64 body: 8 MiB
 	Problems    int // reported at most, one more says that there are others: 500
 }
@@ -73,6 +74,7 @@ func (l Limits) filled() Limits {
 	set(&l.Servers, 1000)
 	set(&l.Connections, 1000)
 	set(&l.Plugins, 256)
+	set(&l.Upstreams, 1000)
 	set(&l.Items, 10_000)
 	set(&l.FileBytes, 8<<20)
 	set(&l.Problems, 500)

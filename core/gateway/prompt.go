@@ -15,6 +15,8 @@ type prompt struct {
 	chain       chain // its invoker is nil when messages are given
 	timeout     time.Duration
 	completions map[string]choices
+	mount       *mount // whose upstream has it; nil = it stands in the document
+	own         string // what the upstream calls it
 }
 
 // message is one message of a prompt. Exactly one of text, binary and uri is set.
@@ -59,7 +61,7 @@ func (h *handler) getPrompt(ctx context.Context, call *core.Call, p *prompt, beg
 	if err != nil {
 		return nil, err
 	}
-	if len(result.InputRequests) > 0 {
+	if len(result.InputRequests) > 0 || p.mount != nil {
 		return result, nil
 	}
 	if result.IsError {

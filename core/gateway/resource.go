@@ -22,6 +22,9 @@ type resource struct {
 	chain       chain
 	timeout     time.Duration
 	completions map[string]choices
+	mount       *mount     // whose upstream has it; nil = it stands in the document
+	own         string     // what the upstream calls it: its URI, or template
+	loose       *core.Glob // template of an upstream that is of a higher level: what it may expand to
 }
 
 // ReadResource returns what a URI holds.
@@ -41,7 +44,8 @@ func (h *handler) ReadResource(ctx context.Context, call *core.Call) (*core.Resu
 }
 
 // find returns the resource that a URI names, and the variables of its template.
-// Plain resources come first, then templates in document order.
+// Plain resources come first, then templates in document order, then what an upstream may
+// have without listing it.
 func (h *handler) find(ctx context.Context, who core.Identity, uri string) (*resource, map[string]string) {
 	if r := h.server.resourceOf[uri]; r != nil {
 		if !h.may(ctx, who, core.ActionRead, "resource", r.wire.URI) {
@@ -49,12 +53,67 @@ func (h *handler) find(ctx context.Context, who core.Identity, uri string) (*res
 		}
 		return r, nil
 	}
+	refused := false
 	for _, r := range h.server.inOrder {
-		if variables, ok := r.template.variables(uri); ok && h.may(ctx, who, core.ActionRead, "resource", r.wire.URI) {
+		variables, ok := r.expandsTo(uri)
+		if !ok {
+			continue
+		}
+		if h.may(ctx, who, core.ActionRead, "resource", r.wire.URI) {
 			return r, variables
 		}
+		refused = true
 	}
-	return nil, nil
+	if refused {
+		return nil, nil // and not by another name
+	}
+	return h.unlisted(ctx, who, uri), nil
+}
+
+// expandsTo tells whether a URI is one of a template.
+func (r *resource) expandsTo(uri string) (variables map[string]string, ok bool) {
+	if r.template != nil {
+		variables, ok = r.template.variables(uri)
+	} else {
+		ok = len(uri) <= uriLimit && r.loose.Match([]byte(uri))
+	}
+	if ok && r.mount != nil {
+		own, of := r.mount.inward(uri)
+		ok = of && r.mount.mayRead(own)
+	}
+	return variables, ok
+}
+
+// unlisted is a URI that an upstream may have without listing it, for example because a
+// tool linked to it; nil = it is of none.
+func (h *handler) unlisted(ctx context.Context, who core.Identity, uri string) *resource {
+	m, own := h.server.claims(uri)
+	if m == nil || len(uri) > uriLimit || !m.mayRead(own) || !h.may(ctx, who, core.ActionRead, "resource", uri) {
+		return nil
+	}
+	return &resource{wire: &core.Resource{URI: uri}, timeout: m.timeout, mount: m, own: own, chain: chain{invoker: remoteResource{m}}}
+}
+
+// claims returns the upstream that a URI can only be of, and the URI that it knows: that
+// of its prefix, or the only one without a prefix.
+func (s *server) claims(uri string) (of *mount, own string) {
+	several := false
+	for _, m := range s.mounts {
+		inner, ok := m.inward(uri)
+		switch {
+		case !ok || !m.offer.Offers.Resources:
+		case m.prefix != "":
+			return m, inner
+		case of == nil:
+			of, own = m, inner
+		default:
+			several = true
+		}
+	}
+	if several {
+		return nil, "" // asking one would tell it of what is of another
+	}
+	return of, own
 }
 
 func (h *handler) readResource(ctx context.Context, call *core.Call, r *resource, variables map[string]string, began time.Time) (*core.Result, error) {
@@ -65,6 +124,9 @@ func (h *handler) readResource(ctx context.Context, call *core.Call, r *resource
 		return h.readBody(call, r, variables)
 	}
 	result, err := h.invoke(ctx, call, &r.chain, r.timeout, began)
+	if r.mount != nil {
+		return result, err
+	}
 	if err != nil {
 		if e := core.AsError(err); e.Code == core.CodeNotFound || e.Code == core.CodeResource {
 			err = noResource(uri)
@@ -89,7 +151,7 @@ func resourceValues(r *resource, uri string, variables map[string]string) (map[s
 	values := make(map[string]any, len(variables)+1)
 	values["uri"] = uri
 	arguments := wire.AppendString([]byte(`{"uri":`), uri)
-	if r.template != nil {
+	if r.template != nil && r.mount == nil {
 		for _, name := range r.template.names {
 			values[name] = variables[name]
 			arguments = append(arguments, ',')

@@ -31,6 +31,20 @@ func sizeOf(config *core.Config) int {
 			add(c.TLS.CA, c.TLS.Certificate)
 		}
 	}
+	for i := range config.Upstreams {
+		u := &config.Upstreams[i]
+		add(u.Name, u.URL, u.Connection, u.Path, u.Directory)
+		add(u.Command...)
+		for name, value := range u.Headers {
+			add(name, value)
+		}
+		for name, value := range u.Env {
+			add(name, value)
+		}
+		for name, value := range u.Secrets {
+			add(name, string(value))
+		}
+	}
 	kinds := func(list []core.KindConfig) {
 		for i := range list {
 			raw(list[i].Config)
@@ -111,21 +125,41 @@ func sizeOf(config *core.Config) int {
 				add(p.Arguments[k].Values...)
 			}
 		}
+		for j := range s.Upstreams {
+			m := &s.Upstreams[j]
+			for name, o := range m.Overrides {
+				add(name, o.Title, o.Description)
+				raw(o.Annotations)
+				for name, a := range o.Arguments {
+					add(name, a.Description)
+					raw(a.Default, a.Fixed)
+				}
+			}
+			for _, one := range []*core.SelectConfig{m.Tools, m.Prompts, m.Resources} {
+				if one != nil {
+					add(one.Allow...)
+					add(one.Deny...)
+				}
+			}
+		}
 		resources(s.Resources)
 		resources(s.Templates)
 	}
 	return n
 }
 
-// revisionOf hashes what was written, and which plugins were loaded for it. Secrets
+// revisionOf hashes what was written, and which plugins and definitions of upstreams were loaded for it. Secrets
 // marshal as ***: a hash that many can see must not help to guess one.
-func revisionOf(config *core.Config, plugins core.PluginSet) string {
+func revisionOf(config *core.Config, plugins core.PluginSet, remotes core.RemoteSet) string {
 	text, err := json.Marshal(config)
 	if err != nil {
 		text = []byte(err.Error())
 	}
 	if plugins != nil {
 		text = append(text, plugins.Revision()...)
+	}
+	if remotes != nil {
+		text = append(text, remotes.Revision()...)
 	}
 	sum := sha256.Sum256(text)
 	return hex.EncodeToString(sum[:8])

@@ -58,7 +58,7 @@ func (h *handler) callTool(ctx context.Context, call *core.Call, t *tool, began 
 		if err := decode(call); err != nil {
 			return nil, err
 		}
-		if faults := t.input.check(call.Values, true); faults != nil {
+		if faults := t.faults(call); faults != nil {
 			mismatch := core.ErrorResult(lines("The arguments do not fit the input schema of "+call.Tool+":", faults))
 			mismatch.Mismatch = true
 			h.stepMismatch(call, "arguments", mismatch)
