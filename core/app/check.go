@@ -11,6 +11,7 @@ import (
 	"github.com/sallyport/sallyport/core/config"
 	"github.com/sallyport/sallyport/core/egress"
 	"github.com/sallyport/sallyport/core/gateway"
+	"github.com/sallyport/sallyport/core/roster"
 )
 
 type checkCommand struct {
@@ -35,8 +36,10 @@ func (k checkCommand) run(ctx context.Context, c console) int {
 		return c.complain("check", err)
 	}
 	defer func() { _ = loaded.close(context.WithoutCancel(ctx)) }()
+	upstreams := roster.New(roster.Options{Offline: true, Allow: allowed(settings), Now: time.Now})
+	defer func() { _ = upstreams.Close() }() // nothing was connected
 	cfg, problems := config.Read(k.Files, reading(all, c.lookup))
-	catalog, more := gateway.Build(ctx, cfg, gateway.Options{Kinds: all, Plugins: loaded, Dial: dial, Disclose: disclose, Log: quiet, Now: time.Now})
+	catalog, more := gateway.Build(ctx, cfg, gateway.Options{Kinds: all, Plugins: loaded, Remotes: upstreams, Dry: true, Dial: dial, Disclose: disclose, Log: quiet, Now: time.Now})
 	if catalog != nil {
 		defer catalog.Close()
 	}
@@ -52,6 +55,9 @@ func (k checkCommand) run(ctx context.Context, c console) int {
 	fmt.Fprintf(c.out, "good: %s, %s, %s", count(servers, "server"), count(tools, "tool"), count(len(cfg.Connections), "connection"))
 	if n := len(cfg.Plugins); n > 0 {
 		fmt.Fprintf(c.out, ", %s", count(n, "plugin"))
+	}
+	if n := len(cfg.Upstreams); n > 0 {
+		fmt.Fprintf(c.out, ", %s", count(n, "upstream"))
 	}
 	fmt.Fprintln(c.out)
 	return exitOK

@@ -263,7 +263,7 @@ func (h *gatehouse) openStore(ctx context.Context) (core.Store, error) {
 const auditKey = "audit"
 
 // use hands a State to everybody who answers calls, then changes what is served.
-func (h *gatehouse) use(ctx context.Context, _, state *core.State) error {
+func (h *gatehouse) use(ctx context.Context, before, state *core.State) error {
 	d := &h.door
 	if err := d.authz.Use(state); err != nil {
 		return fmt.Errorf("policies: %w", err)
@@ -278,6 +278,11 @@ func (h *gatehouse) use(ctx context.Context, _, state *core.State) error {
 	h.sessions.Use(state)
 	d.stock.use(state)
 	h.settle(ctx, state)
+	if before == nil || !samePins(before.Pins, state.Pins) {
+		for _, t := range h.estate.all() {
+			t.remotes.Rejudge()
+		}
+	}
 	return nil
 }
 

@@ -16,6 +16,7 @@ import (
 	"github.com/sallyport/sallyport/core/config"
 	"github.com/sallyport/sallyport/core/disclosure"
 	"github.com/sallyport/sallyport/core/gateway"
+	"github.com/sallyport/sallyport/core/roster"
 )
 
 // tenant is what serves one tenant: a Gateway, documents and plugins of its own, so
@@ -26,6 +27,7 @@ type tenant struct {
 	log     *slog.Logger
 	gateway *gateway.Gateway
 	plugins *tenantPlugins
+	remotes *roster.Roster
 	state   state
 	// files are the documents of files; nil where there are none, which is in every tenant
 	// but the default one.
@@ -47,8 +49,9 @@ func (h *gatehouse) newTenant(id string) *tenant {
 		t.log = h.log.With("tenant", id)
 	}
 	t.plugins = &tenantPlugins{open: func() (*pluginHouse, error) { return h.openPlugins(id) }}
+	t.remotes = roster.New(h.rosterOptions(t))
 	o := gateway.Options{
-		Kinds: h.kinds, Plugins: h.telemetry.TracePlugins(t.plugins), Dial: h.egress, Authorizer: h.door.authorizer, Observer: h.telemetry, Log: t.log,
+		Kinds: h.kinds, Plugins: h.telemetry.TracePlugins(t.plugins), Remotes: t.remotes, Dial: h.egress, Authorizer: h.door.authorizer, Observer: h.telemetry, Log: t.log,
 		Now: time.Now, Limiter: h.door.limiter, Recorder: h.door.recorder, Accounts: h.door.accounts, Replica: h.replica, Scopes: h.door.scopes, Disclose: disclose,
 	}
 	if id != core.DefaultTenant {
@@ -241,9 +244,9 @@ func (t *tenant) reload(ctx context.Context) (problems []core.Problem, refused b
 	return problems, refused
 }
 
-// close ends a tenant: its calls first, then its plugins.
+// close ends a tenant: its calls first, then its plugins and upstreams.
 func (t *tenant) close(ctx context.Context) error {
-	return errors.Join(t.gateway.Close(ctx), t.plugins.close(ctx))
+	return errors.Join(t.gateway.Close(ctx), t.plugins.close(ctx), t.remotes.Close())
 }
 
 // tenantPlugins opens the host of plugins when documents first have one: most tenants

@@ -88,6 +88,15 @@ func (r *revealed) of(cfg *core.Config) {
 			r.add(c.TLS.Key.Reveal())
 		}
 	}
+	for i := range cfg.Upstreams {
+		u := &cfg.Upstreams[i]
+		if c := u.Credential; c != nil {
+			r.add(c.Token.Reveal(), c.Password.Reveal(), c.Value.Reveal())
+		}
+		for _, value := range u.Secrets {
+			r.add(value.Reveal())
+		}
+	}
 	for i := range cfg.Plugins {
 		for _, value := range cfg.Plugins[i].Secrets {
 			r.add(value.Reveal())

@@ -105,6 +105,7 @@ func read(paths []string, o Options) (core.Config, []core.Problem, fingerprint) 
 		seen.files = append(seen.files, used.used...)
 		cfg.Connections = append(cfg.Connections, part.Connections...)
 		cfg.Plugins = append(cfg.Plugins, part.Plugins...)
+		cfg.Upstreams = append(cfg.Upstreams, part.Upstreams...)
 		cfg.Servers = append(cfg.Servers, part.Servers...)
 		cfg.Sources = append(cfg.Sources, used)
 	}

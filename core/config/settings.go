@@ -21,24 +21,25 @@ import (
 // A flag wins over a variable of the environment, that over the settings file, that
 // over the default.
 type Settings struct {
-	Listen         string         `json:"listen"`
-	Config         []string       `json:"config"`
-	Data           string         `json:"data"`
-	AllowedHosts   []string       `json:"allowedHosts"`
-	AllowedOrigins []string       `json:"allowedOrigins"`
-	TrustedProxies []netip.Prefix `json:"trustedProxies"`
-	Egress         EgressSettings `json:"egress"`
-	Log            LogSettings    `json:"log"`
-	Limits         LimitSettings  `json:"limits"`
-	Sessions       SessionLimits  `json:"sessions"`
-	Drain          DrainSettings  `json:"drain"`
-	Reload         ReloadSettings `json:"reload"`
-	Plugins        PluginSettings `json:"plugins"`
-	Admin          AdminSettings  `json:"admin"`
-	Access         AccessSettings `json:"access"`
-	Store          StoreSettings  `json:"store"`
-	Audit          AuditSettings  `json:"audit"`
-	Logins         LoginSettings  `json:"logins"`
+	Listen         string           `json:"listen"`
+	Config         []string         `json:"config"`
+	Data           string           `json:"data"`
+	AllowedHosts   []string         `json:"allowedHosts"`
+	AllowedOrigins []string         `json:"allowedOrigins"`
+	TrustedProxies []netip.Prefix   `json:"trustedProxies"`
+	Egress         EgressSettings   `json:"egress"`
+	Log            LogSettings      `json:"log"`
+	Limits         LimitSettings    `json:"limits"`
+	Sessions       SessionLimits    `json:"sessions"`
+	Drain          DrainSettings    `json:"drain"`
+	Reload         ReloadSettings   `json:"reload"`
+	Plugins        PluginSettings   `json:"plugins"`
+	Upstreams      UpstreamSettings `json:"upstreams"`
+	Admin          AdminSettings    `json:"admin"`
+	Access         AccessSettings   `json:"access"`
+	Store          StoreSettings    `json:"store"`
+	Audit          AuditSettings    `json:"audit"`
+	Logins         LoginSettings    `json:"logins"`
 }
 
 // EgressSettings says which addresses calls may go to.
@@ -120,6 +121,7 @@ var settings = describe[Settings]("settings", "What a gateway is started with.",
 	may("drain", drainSettings, "How the gateway ends after SIGTERM."),
 	may("reload", reloadSettings, "How changed documents are noticed."),
 	may("plugins", pluginSettings, "Which plugins are loaded, and where they come from."),
+	may("upstreams", upstreamSettings, "Which programs may be upstreams."),
 	may("access", accessSettings, "How callers of MCP servers are known."),
 	may("store", storeSettings, "Where users, policies, documents and records are kept."),
 	may("audit", auditSettings, "What is recorded, and for how long."),

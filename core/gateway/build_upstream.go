@@ -75,6 +75,9 @@ func (b *build) open(list []core.UpstreamConfig, use core.RemoteEnv) {
 			continue
 		}
 		offer := r.Offer()
+		if offer == nil && b.options.Dry {
+			continue
+		}
 		if offer == nil {
 			b.warn(c.At, "", "upstream "+quoted(c.Name)+" was not reached yet", "nothing of it is there until it answers; that is tried again and again")
 			continue

@@ -23,6 +23,7 @@ type Options struct {
 	Recorder   core.Recorder   // nil = calls are not kept
 	Accounts   core.Accounts   // given to kinds; nil = callers cannot connect accounts
 	Replica    string          // names this process in records
+	Dry        bool            // nothing is served from what is built, and upstreams are not connected
 	// Scopes checks that an access token was granted all of need; the error has CodeScope
 	// and a Challenge. nil = nobody has scopes.
 	Scopes func(who core.Identity, need []string, asked *core.AuthRequest) error

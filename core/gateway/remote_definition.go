@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"encoding/json"
+	"slices"
 	"strconv"
 
 	"github.com/sallyport/sallyport/core"
@@ -10,6 +11,10 @@ import (
 
 // What follows reads definitions of upstreams. A member that is not what the
 // specification says goes to Extra like one that nobody knows: it passes through.
+
+// alwaysWritten are the members that a definition has in any case, so Extra must not have
+// them a second time.
+var alwaysWritten = []string{"name", "uri", "uriTemplate", "inputSchema", "required"}
 
 // fields takes known members out of a definition.
 type fields struct {
@@ -30,7 +35,9 @@ func (f *fields) read(raw json.RawMessage) json.RawMessage {
 			*into = v
 			return nil
 		}
-		f.extra = putMember(f.extra, name, v)
+		if !slices.Contains(alwaysWritten, name) {
+			f.extra = putMember(f.extra, name, v)
+		}
 		return nil
 	})
 	if len(f.extra) == 1 {
@@ -74,12 +81,7 @@ func promptFrom(raw json.RawMessage) *core.Prompt {
 		}
 		a := core.PromptArgument{Required: string(memberOf(v, "required")) == "true"}
 		f := fields{texts: map[string]*string{"name": &a.Name, "title": &a.Title, "description": &a.Description}}
-		a.Extra = f.read(rewritten(v, func(name string, v json.RawMessage) json.RawMessage {
-			if name == "required" && (string(v) == "true" || string(v) == "false") {
-				return nil
-			}
-			return v
-		}))
+		a.Extra = f.read(v)
 		p.Arguments = append(p.Arguments, a)
 		return nil
 	})

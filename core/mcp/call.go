@@ -93,7 +93,7 @@ func (x *exchange) appendToolResult(r *core.Result) []byte {
 	case !x.rev.Structured, !x.rev.AnyStructured && !wire.IsObject(structured):
 		structured = nil
 	}
-	size := 128 + len(structured) + len(r.Meta)
+	size := 128 + len(structured) + len(r.Meta) + len(r.Extra)
 	if len(r.Content) == 0 && structured == nil {
 		size += len(r.Structured)
 	}
@@ -118,7 +118,7 @@ func (x *exchange) appendToolResult(r *core.Result) []byte {
 	if r.IsError {
 		dst = append(dst, `,"isError":true`...)
 	}
-	return append(x.closing(dst, r.Meta), '}')
+	return append(x.closing(members(dst, r.Extra), r.Meta), '}')
 }
 
 func getPrompt(ctx context.Context, x *exchange) ([]byte, error) {
@@ -151,7 +151,7 @@ func getPrompt(ctx context.Context, x *exchange) ([]byte, error) {
 			messages = append(messages, core.Message{Role: "user", Content: c})
 		}
 	}
-	size := 64 + len(result.Description) + len(result.Meta)
+	size := 64 + len(result.Description) + len(result.Meta) + len(result.Extra)
 	for i := range messages {
 		size += 64 + blockSize(&messages[i].Content)
 	}
@@ -165,7 +165,7 @@ func getPrompt(ctx context.Context, x *exchange) ([]byte, error) {
 		dst = append(dst, '}')
 	}
 	dst = optional(append(dst, ']'), "description", result.Description)
-	return append(x.closing(dst, result.Meta), '}'), nil
+	return append(x.closing(members(dst, result.Extra), result.Meta), '}'), nil
 }
 
 func readResource(ctx context.Context, x *exchange) ([]byte, error) {
@@ -185,7 +185,7 @@ func readResource(ctx context.Context, x *exchange) ([]byte, error) {
 	case result.IsError:
 		return nil, &core.Error{Code: core.CodeUnavailable, Message: firstText(result, "the resource could not be read")}
 	}
-	size := 128 + len(result.Meta)
+	size := 128 + len(result.Meta) + len(result.Extra)
 	for i := range result.Contents {
 		size += contentsSize(&result.Contents[i])
 	}
@@ -206,7 +206,7 @@ func readResource(ctx context.Context, x *exchange) ([]byte, error) {
 			dst = appendCacheHint(dst, server.TTLMillis, server.CacheScope)
 		}
 	}
-	return append(x.closing(dst, result.Meta), '}'), nil
+	return append(x.closing(members(dst, result.Extra), result.Meta), '}'), nil
 }
 
 // firstText returns the first text block of a result, shortened, or other.

@@ -40,6 +40,18 @@ func raw(dst []byte, name string, value json.RawMessage) []byte {
 	return append(member(dst, name), value...)
 }
 
+// members appends the members of an object.
+func members(dst []byte, object json.RawMessage) []byte {
+	if len(object) == 0 {
+		return dst
+	}
+	_ = wire.Walk(object, func(name string, v json.RawMessage) error { // made by us, of what was accepted
+		dst = append(member(dst, name), v...)
+		return nil
+	})
+	return dst
+}
+
 func bytesMember(dst []byte, name string, value []byte) []byte {
 	dst = append(member(dst, name), '"')
 	dst = base64.StdEncoding.AppendEncode(dst, value)
@@ -74,7 +86,7 @@ func toolWire(t *core.Tool, rev *revision) []byte {
 		if rev.ObjectMeta {
 			dst = raw(dst, "_meta", t.Meta)
 		}
-		return append(dst, '}')
+		return append(members(dst, t.Extra), '}')
 	})
 }
 
@@ -109,7 +121,7 @@ func promptWire(p *core.Prompt, rev *revision) []byte {
 				}
 				dst = optional(dst, "description", a.Description)
 				dst = strconv.AppendBool(member(dst, "required"), a.Required)
-				dst = append(dst, '}')
+				dst = append(members(dst, a.Extra), '}')
 			}
 			dst = append(dst, ']')
 		}
@@ -119,7 +131,7 @@ func promptWire(p *core.Prompt, rev *revision) []byte {
 		if rev.ObjectMeta {
 			dst = raw(dst, "_meta", p.Meta)
 		}
-		return append(dst, '}')
+		return append(members(dst, p.Extra), '}')
 	})
 }
 
@@ -148,7 +160,7 @@ func resourceWire(r *core.Resource, rev *revision) []byte {
 		if rev.ObjectMeta {
 			dst = raw(dst, "_meta", r.Meta)
 		}
-		return append(dst, '}')
+		return append(members(dst, r.Extra), '}')
 	})
 }
 
@@ -176,7 +188,7 @@ func blockSize(c *core.Content) int {
 // contentsSize is textSize for what one URI holds.
 func contentsSize(r *core.ResourceContents) int {
 	const frame = 64
-	return frame + len(r.URI) + len(r.MIMEType) + textSize(r.Text) + base64.StdEncoding.EncodedLen(len(r.Blob)) + len(r.Meta)
+	return frame + len(r.URI) + len(r.MIMEType) + textSize(r.Text) + base64.StdEncoding.EncodedLen(len(r.Blob)) + len(r.Meta) + len(r.Raw)
 }
 
 // appendBlock appends one content block. What the revision does not know becomes
@@ -291,6 +303,9 @@ func linkText(name, description, uri string) string {
 
 // appendContents appends what one URI holds.
 func appendContents(dst []byte, r *core.ResourceContents, rev *revision) []byte {
+	if r.Raw != nil && (rev.ObjectMeta || r.Meta == nil) {
+		return append(dst, r.Raw...)
+	}
 	dst = wire.AppendString(append(dst, `{"uri":`...), r.URI)
 	dst = optional(dst, "mimeType", r.MIMEType)
 	if r.Binary {

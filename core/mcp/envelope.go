@@ -39,7 +39,7 @@ func (e *Endpoint) envelope(ctx context.Context, r *Request, sink Sink, m *messa
 		return
 	}
 	if m.method == "subscriptions/listen" {
-		e.subscribe(r, sink, rev, m)
+		e.subscribe(ctx, r, sink, rev, m)
 		return
 	}
 	var p struct { // one piece of memory

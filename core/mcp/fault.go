@@ -151,6 +151,9 @@ func faultOf(ctx context.Context, err error, rev *revision) *fault {
 	if both, ok := answers[known.Code]; ok {
 		f.code = both[era]
 	}
+	if known.RPC != 0 {
+		f.code = known.RPC
+	}
 	if f.message == "" {
 		f.message = string(known.Code)
 	}

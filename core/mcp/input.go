@@ -44,22 +44,22 @@ func (x *exchange) invoke(ctx context.Context, call *core.Call,
 				Message: "the call asked for more input " + strconv.Itoa(round) + " times and still has no result",
 			}
 		}
-		answers, refusal, err := x.askAll(ctx, result.InputRequests)
+		answers, refusals, err := x.askAll(ctx, result.InputRequests)
 		if err != nil {
 			return nil, err
 		}
-		if refusal != "" {
-			return core.ErrorResult(refusal), nil
+		if len(refusals) > 0 && !result.TakesRefusals {
+			return core.ErrorResult(refusedFirst(result.InputRequests, refusals)), nil
 		}
-		call.InputResponses, call.RequestState = answers, result.RequestState
+		call.InputResponses, call.InputRefusals, call.RequestState = answers, refusals, result.RequestState
 	}
 }
 
 // askAll sends requests to the client on the stream of the call, and waits for all
 // answers. refusal says that the client answered one with an error.
-func (x *exchange) askAll(ctx context.Context, requests []core.InputRequest) (answers map[string]json.RawMessage, refusal string, err error) {
+func (x *exchange) askAll(ctx context.Context, requests []core.InputRequest) (answers, refusals map[string]json.RawMessage, err error) {
 	if err := x.allowed(requests); err != nil {
-		return nil, "", err
+		return nil, nil, err
 	}
 	type open struct {
 		id    string
@@ -86,7 +86,11 @@ func (x *exchange) askAll(ctx context.Context, requests []core.InputRequest) (an
 		select {
 		case a := <-w.reply:
 			if a.fail != nil {
-				return nil, refused(requests[i].Method, a.fail), nil
+				if refusals == nil {
+					refusals = map[string]json.RawMessage{}
+				}
+				refusals[requests[i].Key] = a.fail
+				continue
 			}
 			answers[requests[i].Key] = a.result
 			continue
@@ -103,9 +107,19 @@ func (x *exchange) askAll(ctx context.Context, requests []core.InputRequest) (an
 		for _, late := range waiting[i:] { // nobody waits for these any more
 			x.out.push(appendNotification(nil, "notifications/cancelled", []byte(`{"requestId":`+late.id+`}`)))
 		}
-		return nil, "", err
+		return nil, nil, err
 	}
-	return answers, "", nil
+	return answers, refusals, nil
+}
+
+// refusedFirst tells the model what the client said to the first request that it refused.
+func refusedFirst(requests []core.InputRequest, refusals map[string]json.RawMessage) string {
+	for i := range requests {
+		if fail := refusals[requests[i].Key]; fail != nil {
+			return refused(requests[i].Method, fail)
+		}
+	}
+	return "the client refused what the call needs"
 }
 
 // askParams returns the params as the revision has them. id names the question to

@@ -2,6 +2,7 @@ package mcp
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"sync"
@@ -22,6 +23,8 @@ type listen struct {
 	stream Stream
 	stop   func()
 	over   bool
+
+	follows []func() // end of what upstreams were asked to tell of; set before the stream opens
 }
 
 // filter says which changes a client wants, and gets.
@@ -33,7 +36,7 @@ type filter struct {
 
 // subscribe opens a listen stream. The acknowledgement goes out before anything
 // else can.
-func (e *Endpoint) subscribe(r *Request, sink Sink, rev *revision, m *message) {
+func (e *Endpoint) subscribe(ctx context.Context, r *Request, sink Sink, rev *revision, m *message) {
 	offers := r.Handler.Server().Offers
 	want, f := readFilter(m.p.notifications, offers)
 	if f != nil {
@@ -42,7 +45,9 @@ func (e *Endpoint) subscribe(r *Request, sink Sink, rev *revision, m *message) {
 		return
 	}
 	l := &listen{e: e, id: bytes.Clone(m.id), rev: rev, name: implementation(rev, r.Handler.Server()), want: want}
+	l.follow(ctx, r)
 	if !l.open(sink) {
+		l.unfollow()
 		e.refuse(r, sink, rev, m.id, &fault{code: codeInternal, status: 503, message: "the server is stopping"})
 		return
 	}
@@ -53,6 +58,45 @@ func (e *Endpoint) subscribe(r *Request, sink Sink, rev *revision, m *message) {
 	l.stop = stop
 	l.mu.Unlock()
 	if over {
+		stop()
+	}
+}
+
+// follow asks for the resources that the client wants to know of. What cannot be followed
+// is not acknowledged.
+func (l *listen) follow(ctx context.Context, r *Request) {
+	if len(l.want.order) == 0 {
+		return
+	}
+	const atOnce = 16
+	stops := make([]func(), len(l.want.order))
+	var work sync.WaitGroup
+	slots := make(chan struct{}, atOnce)
+	for i, uri := range l.want.order {
+		slots <- struct{}{}
+		work.Go(func() {
+			defer func() { <-slots }()
+			if stop, err := r.Handler.Follow(ctx, r.Who, uri); err == nil {
+				stops[i] = stop
+			}
+		})
+	}
+	work.Wait()
+	order := l.want.order
+	l.want.order = order[:0:0]
+	for i, stop := range stops {
+		if stop == nil {
+			delete(l.want.uris, order[i])
+			continue
+		}
+		l.want.order = append(l.want.order, order[i])
+		l.follows = append(l.follows, stop)
+	}
+}
+
+// unfollow ends what follow began.
+func (l *listen) unfollow() {
+	for _, stop := range l.follows {
 		stop()
 	}
 }
@@ -68,6 +112,7 @@ func (l *listen) open(sink Sink) bool {
 	if err != nil {
 		l.over = true
 		l.e.unpark(l)
+		l.unfollow()
 		return true
 	}
 	l.stream = stream
@@ -211,6 +256,7 @@ func (l *listen) finish(graceful bool) {
 	if stop != nil {
 		stop()
 	}
+	l.unfollow()
 }
 
 // changeMessage makes the notification of a change; meta, when not nil, is the

@@ -133,16 +133,25 @@ func (x *exchange) uri() (string, error) {
 	return uri, nil
 }
 
-func subscribeResource(_ context.Context, x *exchange) ([]byte, error) {
+func subscribeResource(ctx context.Context, x *exchange) ([]byte, error) {
 	uri, err := x.uri()
 	if err != nil {
 		return nil, err
 	}
-	if !x.session.subscribe(uri) {
+	fresh, ok := x.session.subscribe(uri)
+	if !ok {
 		return nil, &core.Error{
 			Code:    core.CodeLimited,
 			Message: "a session may follow " + strconv.Itoa(maxSubscriptions) + " resources", Fix: "unsubscribe from some",
 		}
+	}
+	if fresh != nil {
+		stop, err := x.r.Handler.Follow(ctx, x.r.Who, uri)
+		if err != nil {
+			x.session.unsubscribe(uri, fresh)
+			return nil, err
+		}
+		x.session.follows(uri, fresh, stop)
 	}
 	return x.empty(), nil
 }
@@ -152,7 +161,7 @@ func unsubscribeResource(_ context.Context, x *exchange) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	x.session.unsubscribe(uri)
+	x.session.unsubscribe(uri, nil)
 	return x.empty(), nil
 }
 

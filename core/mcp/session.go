@@ -32,7 +32,7 @@ type Session struct {
 	rev             *revision // nil before initialize on the 2024-11-05 transport
 	client          core.Client
 	level           string // the lowest log level to send
-	subscribed      map[string]struct{}
+	subscribed      map[string]*subscription
 	subscribedBytes int
 	running         []*running             // at most limits.InFlight
 	asked           map[string]chan answer // by id of our request
@@ -103,8 +103,14 @@ func (s *Session) Close() {
 	calls := slices.Clone(s.running)
 	trails := slices.Collect(maps.Values(s.trails))
 	stop, sse, onClose, all := s.stop, s.sse, s.onClose, s.replays
-	s.stop, s.sse, s.ring = nil, nil, ring{}
+	followed := s.subscribed
+	s.stop, s.sse, s.ring, s.subscribed, s.subscribedBytes = nil, nil, ring{}, nil, 0
 	s.mu.Unlock()
+	for _, one := range followed {
+		if one.stop != nil {
+			one.stop()
+		}
+	}
 	if all != nil {
 		all.hold(s, 0)
 	}
@@ -264,30 +270,59 @@ func (s *Session) setLevel(level string) {
 	s.level = level
 }
 
-// subscribe returns false when the session has too many subscriptions.
-func (s *Session) subscribe(uri string) bool {
+// subscription is a resource that the client follows.
+type subscription struct {
+	stop func() // of Handler.Follow; nil = it is not known yet
+}
+
+// subscribe makes a place for a subscription, which follow fills: nil where there is one
+// already. It returns false when the session has too many.
+func (s *Session) subscribe(uri string) (fresh *subscription, ok bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.subscribed == nil {
-		s.subscribed = map[string]struct{}{}
+		s.subscribed = map[string]*subscription{}
 	}
-	if _, had := s.subscribed[uri]; had {
-		return true
+	if s.subscribed[uri] != nil {
+		return nil, true
 	}
-	if len(s.subscribed) >= maxSubscriptions || s.subscribedBytes+len(uri) > maxSubscriptionBytes {
-		return false
+	if s.closed || len(s.subscribed) >= maxSubscriptions || s.subscribedBytes+len(uri) > maxSubscriptionBytes {
+		return nil, false
 	}
-	s.subscribed[uri] = struct{}{}
+	fresh = &subscription{}
+	s.subscribed[uri] = fresh
 	s.subscribedBytes += len(uri)
-	return true
+	return fresh, true
 }
 
-func (s *Session) unsubscribe(uri string) {
+// follows says how a subscription ends. One that ended meanwhile is stopped at once.
+func (s *Session) follows(uri string, one *subscription, stop func()) {
 	s.mu.Lock()
-	defer s.mu.Unlock()
-	if _, had := s.subscribed[uri]; had {
-		delete(s.subscribed, uri)
-		s.subscribedBytes -= len(uri)
+	there := s.subscribed[uri] == one
+	if there {
+		one.stop = stop
+	}
+	s.mu.Unlock()
+	if !there {
+		stop()
+	}
+}
+
+// unsubscribe ends the subscription of a resource: which one, or whichever there is when
+// that is nil.
+func (s *Session) unsubscribe(uri string, which *subscription) {
+	s.mu.Lock()
+	one := s.subscribed[uri]
+	if one == nil || which != nil && one != which {
+		s.mu.Unlock()
+		return
+	}
+	delete(s.subscribed, uri)
+	s.subscribedBytes -= len(uri)
+	stop := one.stop
+	s.mu.Unlock()
+	if stop != nil {
+		stop()
 	}
 }
 

@@ -247,6 +247,12 @@ func appendAnswer(dst []byte, id, result json.RawMessage) []byte {
 	return append(putRaw(dst, "result", result), '}')
 }
 
+// appendFailure is appendAnswer for an error that the client answered with.
+func appendFailure(dst []byte, id, fail json.RawMessage) []byte {
+	dst = append(append(dst, `{"jsonrpc":"2.0","id":`...), id...)
+	return append(putRaw(dst, "error", fail), '}')
+}
+
 // appendRefusal appends the answer to a question of the upstream that is not answered.
 func appendRefusal(dst []byte, id json.RawMessage, code int, why string) []byte {
 	dst = append(append(dst, `{"jsonrpc":"2.0","id":`...), id...)

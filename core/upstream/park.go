@@ -118,14 +118,18 @@ func (c *Client) resume(ctx context.Context, w *work, handle string) (*core.Resu
 	}
 	f.r.listen(w.call)
 	for _, q := range f.open() {
-		answer := w.call.InputResponses[q.key]
-		if answer == nil {
+		answer, refusal := w.call.InputResponses[q.key], w.call.InputRefusals[q.key]
+		if answer == nil && refusal == nil {
 			continue
 		}
 		if !f.answered(q.key) {
 			continue // taken back meanwhile
 		}
-		if err := f.k.link.tell(ctx, appendAnswer(nil, q.id, answer)); err != nil {
+		said := appendAnswer
+		if answer == nil {
+			said, answer = appendFailure, refusal
+		}
+		if err := f.k.link.tell(ctx, said(nil, q.id, answer)); err != nil {
 			f.drop("the answer to its question did not arrive")
 			return nil, err
 		}
@@ -207,7 +211,7 @@ func (p *parking) park(f *flight, asks []ask) (*core.Result, error) {
 	p.by[handle] = f
 	f.timer = time.AfterFunc(p.c.limits.ParkedFor, func() { p.expire(handle) })
 	p.mu.Unlock()
-	out := &core.Result{RequestState: json.RawMessage(handlePrefix + handle + `"}`)}
+	out := &core.Result{TakesRefusals: true, RequestState: json.RawMessage(handlePrefix + handle + `"}`)}
 	for _, q := range asks {
 		out.InputRequests = append(out.InputRequests, core.InputRequest{Key: q.key, Method: q.method, Params: q.params})
 	}
