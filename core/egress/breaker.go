@@ -18,6 +18,7 @@ type breaker struct {
 	openUntil time.Time
 	open      bool
 	probing   bool
+	probed    time.Time // when the last probe began
 }
 
 // slice counts the exchanges of one tenth of the window.
@@ -57,6 +58,7 @@ const (
 type ticket struct {
 	ok    bool
 	probe bool
+	at    time.Time     // when the probe began
 	wait  time.Duration // how long the breaker stays open when not ok
 }
 
@@ -74,11 +76,13 @@ func (b *breaker) enter(now time.Time) ticket {
 	if wait := b.openUntil.Sub(now); wait > 0 {
 		return ticket{wait: wait}
 	}
-	if b.probing {
+	// A probe may take as long as a call does, and a stream without a head even longer:
+	// it keeps nobody out for more than the time that the breaker is open.
+	if b.probing && now.Sub(b.probed) < b.set.Open {
 		return ticket{wait: time.Second}
 	}
-	b.probing = true
-	return ticket{ok: true, probe: true}
+	b.probing, b.probed = true, now
+	return ticket{ok: true, probe: true, at: now}
 }
 
 // leave reports how an exchange went.
@@ -88,15 +92,8 @@ func (b *breaker) leave(now time.Time, t ticket, v verdict) {
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if t.probe {
-		b.probing = false
-		switch v {
-		case good:
-			b.open, b.ring = false, [breakerSlices]slice{}
-		case bad:
-			b.trip(now)
-		case unknown: // the next exchange probes
-		}
+	if t.probe && b.open {
+		b.decide(now, t, v)
 		return
 	}
 	// What began before the breaker opened says nothing new.
@@ -112,6 +109,21 @@ func (b *breaker) leave(now time.Time, t ticket, v verdict) {
 	if v == bad {
 		s.faulty++
 		b.judge(now)
+	}
+}
+
+// decide takes the outcome of a probe. The caller holds mu.
+func (b *breaker) decide(now time.Time, t ticket, v verdict) {
+	if v == good {
+		b.open, b.probing, b.ring = false, false, [breakerSlices]slice{}
+		return
+	}
+	if !t.at.Equal(b.probed) {
+		return // another probe began since, and decides
+	}
+	b.probing = false // the next exchange probes
+	if v == bad {
+		b.trip(now)
 	}
 }
 

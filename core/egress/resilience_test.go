@@ -186,19 +186,18 @@ func TestBreaker(t *testing.T) {
 // caller gave up decides nothing.
 func TestBreakerProbe(t *testing.T) {
 	release := make(chan struct{})
+	free := sync.OnceFunc(func() { close(release) })
 	s := serveRaw(t, func(s *rawServer, c net.Conn, r *bufio.Reader) {
 		for s.readRequest(r) != nil {
 			if s.requests.Load() <= 4 {
 				reset(c)
 				return
 			}
-			select {
-			case <-release:
-			case <-time.After(2 * time.Second):
-			}
+			<-release
 			_, _ = c.Write([]byte(head("Content-Length: 0")))
 		}
 	})
+	t.Cleanup(free)
 	now := &clock{at: time.Now()}
 	e := newEgress(t, egress.Options{Now: now.now})
 	u := open(t, e, core.Connection{BaseURL: s.url, Breaker: core.Breaker{Share: 1, Requests: 4, Open: time.Second}})
@@ -209,7 +208,12 @@ func TestBreakerProbe(t *testing.T) {
 	}
 	now.add(2 * time.Second)
 	left, leave := context.WithCancel(t.Context())
-	time.AfterFunc(10*time.Millisecond, leave)
+	go func() {
+		for s.requests.Load() < 5 {
+			time.Sleep(time.Millisecond)
+		}
+		leave()
+	}()
 	_, err := u.Do(left, post)
 	wants(t, err, core.CodeCancelled)
 	done := make(chan error, 1)
@@ -222,7 +226,7 @@ func TestBreakerProbe(t *testing.T) {
 	}
 	_, err = u.Do(t.Context(), post)
 	wants(t, err, core.CodeUnavailable)
-	close(release)
+	free()
 	if err := <-done; err != nil {
 		t.Fatal(err)
 	}

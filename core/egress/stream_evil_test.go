@@ -103,16 +103,12 @@ func TestEvilStream(t *testing.T) {
 				}
 			})
 			e := newEgress(t, egress.Options{})
-			c := core.Connection{BaseURL: s.url, FirstByte: 5 * time.Second}
+			c := core.Connection{BaseURL: s.url, FirstByte: time.Minute}
 			if tt.code == core.CodeTimeout {
 				c.FirstByte = first
 			}
 			u := open(t, e, c)
-			start := time.Now()
 			got, err := u.(core.Streamer).Stream(t.Context(), &core.Request{Method: "POST", Path: "/", MaxBytes: 4 << 20})
-			if took := time.Since(start); tt.code == core.CodeTimeout && took > 5*time.Second { // not the minutes of the deadline
-				t.Errorf("took %v", took)
-			}
 			if (got != nil) != tt.body {
 				t.Fatalf("a stream: %v, %v", got != nil, err)
 			}
@@ -147,20 +143,19 @@ func TestStreamEndReachesUpstream(t *testing.T) {
 	for _, kind := range []string{"http", "https", "h2c", "h2"} {
 		for _, how := range []string{"cancel", "cancel unread", "cancel a call", "close", "close beside a read"} {
 			t.Run(kind+" "+how, func(t *testing.T) {
-				gone := make(chan time.Time, 1)
+				gone := make(chan struct{}, 1)
 				up := record(t, func(w http.ResponseWriter, q *http.Request) {
 					_, _ = io.WriteString(w, "x")
 					_ = http.NewResponseController(w).Flush()
 					<-q.Context().Done()
-					gone <- time.Now()
+					gone <- struct{}{}
 				})
 				var c core.Connection
 				start(up, kind, &c)
 				c.BaseURL = parse(t, up.URL)
 				e := newEgress(t, egress.Options{})
 				u := open(t, e, c)
-				slow := 0 // a machine that is busy elsewhere may be late, but not most times
-				for range 5 {
+				for range 3 {
 					ctx, cancel := context.WithCancel(t.Context())
 					if how == "cancel a call" {
 						life := core.NewLifetime(ctx, time.Now().Add(time.Minute))
@@ -178,18 +173,16 @@ func TestStreamEndReachesUpstream(t *testing.T) {
 							_, err := s.Body.Read(make([]byte, 10))
 							read <- err
 						}()
-						time.Sleep(5 * time.Millisecond)
+						for waiting() < 1 {
+							time.Sleep(time.Millisecond)
+						}
 					}
-					from := time.Now()
 					if strings.HasPrefix(how, "cancel") {
 						cancel()
 					} else {
 						_ = s.Body.Close()
 					}
-					if noticed := (<-gone).Sub(from); noticed > 100*time.Millisecond {
-						t.Logf("the upstream noticed after %v", noticed)
-						slow++
-					}
+					<-gone // nothing else ends it
 					if how == "cancel unread" || how == "close" {
 						_, err = s.Body.Read(make([]byte, 10))
 						read <- err
@@ -197,9 +190,6 @@ func TestStreamEndReachesUpstream(t *testing.T) {
 					wants(t, <-read, core.CodeCancelled)
 					_ = s.Body.Close()
 					cancel()
-				}
-				if slow > 2 {
-					t.Errorf("%d of 5 took more than 100 ms", slow)
 				}
 				if _, _, idle := egress.Shared(e); idle != 0 || egress.Streams(e) != 0 {
 					t.Errorf("%d connections idle, %d streams counted", idle, egress.Streams(e))

@@ -195,13 +195,12 @@ func TestEvilStreamOfHTTP2(t *testing.T) {
 				ok(w, q)
 			}
 		})
-		c := core.Connection{FirstByte: 300 * time.Millisecond}
+		c := core.Connection{FirstByte: time.Minute}
 		start(up, kind, &c)
 		c.BaseURL = parse(t, up.URL)
 		e := newEgress(t, egress.Options{})
 		u := open(t, e, c)
 		post := func(path string) *core.Request { return &core.Request{Method: "POST", Path: path, Body: []byte("{}")} }
-		refuses(t, u, post("/hang"), core.CodeTimeout)
 		refuses(t, u, post("/coded"), core.CodeUnavailable)
 		for _, path := range []string{"/reset", "/short"} {
 			s := stream(t, u, post(path))
@@ -217,10 +216,14 @@ func TestEvilStreamOfHTTP2(t *testing.T) {
 			over(t, s.Body, "")
 		}
 		over(t, stream(t, u, &core.Request{Method: "HEAD", Path: "/"}).Body, "")
-		short := c
-		short.FirstByte, short.Timeout = time.Minute, 200*time.Millisecond
-		refuses(t, open(t, e, short), post("/hang"), core.CodeTimeout)
-		if n := len(up.requests()); n != 8 {
+		if n := len(up.requests()); n != 6 {
+			t.Errorf("%s: %d requests for 6 streams", kind, n)
+		}
+		first, whole := c, c
+		first.FirstByte, whole.Timeout = 100*time.Millisecond, 100*time.Millisecond
+		refuses(t, open(t, e, first), post("/hang"), core.CodeTimeout)
+		refuses(t, open(t, e, whole), post("/hang"), core.CodeTimeout)
+		if n := len(up.requests()); n > 8 { // a busy machine may send none in time
 			t.Errorf("%s: %d requests for 8 streams", kind, n)
 		}
 		if n := egress.Streams(e); n != 0 {
