@@ -36,18 +36,18 @@ func (b *build) mounts(s *core.ServerConfig, built *server, lists *offered) {
 		if m == nil {
 			continue
 		}
-		if key := [2]string{m.upstream, m.names}; prefixes[key] {
+		key := [2]string{m.upstream, m.names}
+		if prefixes[key] {
 			b.report(c.At, "/upstream", "upstream "+quoted(m.upstream)+" is in this server twice with the same prefix", "remove one of them, or give it another prefix")
 			continue
-		} else {
-			prefixes[key] = true
 		}
+		prefixes[key] = true
 		if m.offer == nil {
 			continue // it was not reached yet, which is said at the upstream
 		}
 		built.mounts = append(built.mounts, m)
 		b.mountTools(s, built, m, &c, lists)
-		b.mountPrompts(s, built, m, &c, lists)
+		b.mountPrompts(built, m, &c, lists)
 		b.mountResources(built, m, &c, lists)
 	}
 	built.wire.Instructions = introductions(s, built.mounts)
@@ -276,7 +276,7 @@ func requiredIn(schema json.RawMessage) (names []string) {
 	return names
 }
 
-func (b *build) mountPrompts(s *core.ServerConfig, built *server, m *mount, c *core.MountConfig, lists *offered) {
+func (b *build) mountPrompts(built *server, m *mount, c *core.MountConfig, lists *offered) {
 	chosen := picksOf(c.Prompts)
 	var names []string
 	for i, raw := range m.offer.Prompts {

@@ -193,6 +193,8 @@ func (b *build) ownConnection(c *core.UpstreamConfig) *core.Connection {
 		return nil
 	}
 	built.BaseURL.RawQuery = query
+	b.protocolHeaders(c.At, "/headers", built.Header, nil)
+	b.protocolHeaders(c.At, "/credential/name", nil, built.Secret)
 	return forUpstream(built)
 }
 
@@ -210,7 +212,12 @@ func (b *build) namedConnection(c *core.UpstreamConfig) *core.Connection {
 	if connection == nil {
 		return nil
 	}
-	own := *connection
+	own := *forUpstream(connection)
+	if own.Redirects > 0 {
+		b.warn(c.At, "/connection", "redirects of connection "+quoted(c.Connection)+" are not followed for an upstream: its calls would be sent again as something else", "give the place that it redirects to")
+		own.Redirects = 0
+	}
+	b.protocolHeaders(c.At, "/connection", own.Header, own.Secret)
 	base := *connection.BaseURL
 	if c.Path != "" {
 		base.Path, base.RawPath = strings.TrimSuffix(base.Path, "/")+c.Path, ""
@@ -219,12 +226,43 @@ func (b *build) namedConnection(c *core.UpstreamConfig) *core.Connection {
 	return &own
 }
 
-// forUpstream sets what a connection to an MCP server needs where the document says
+// upstreamInFlight is how many exchanges with an upstream there may be, and wait, where the
+// document says nothing. A call holds its place until its answer.
+const upstreamInFlight = 256
+
+// forUpstream returns a connection with what an MCP server needs where the document says
 // nothing: an answer may come as late as its call allows, and nothing is sent twice.
 func forUpstream(c *core.Connection) *core.Connection {
-	c.FirstByte, c.Retries = longestTimeout, 0
-	return c
+	own := *c
+	own.Retries = 0
+	if own.FirstByte == 0 {
+		own.FirstByte = longestTimeout
+	}
+	if own.InFlight == 0 {
+		own.InFlight = upstreamInFlight
+	}
+	if own.Queue == 0 {
+		own.Queue = upstreamInFlight
+	}
+	return &own
 }
+
+// protocolHeaders refuses headers that belong to MCP itself.
+func (b *build) protocolHeaders(at core.At, rel string, header []core.Field, secret map[string]core.Secret) {
+	names := sortedKeys(secret)
+	for _, field := range header {
+		names = append(names, field.Name)
+	}
+	for _, name := range names {
+		lower := strings.ToLower(name)
+		if slices.Contains(mcpHeaders, lower) || strings.HasPrefix(lower, "mcp-param-") {
+			b.report(at, rel, "header "+name+" belongs to the protocol, and is set for each request", "remove it")
+		}
+	}
+}
+
+// mcpHeaders are those of the streamable HTTP transport.
+var mcpHeaders = []string{"accept", "content-type", "last-event-id", "mcp-protocol-version", "mcp-session-id", "mcp-method", "mcp-name"}
 
 // apart runs f and returns what it found, instead of keeping it.
 func (b *build) apart(f func()) (mistakes, cautions []core.Problem) {

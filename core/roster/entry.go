@@ -45,8 +45,8 @@ func newEntry(r *Roster, c core.UpstreamConfig, connection *core.Connection, dia
 	o := upstream.Options{
 		Name: c.Name, Revision: c.Revision, Version: r.o.Version, Limits: limits, Log: r.o.Log, Now: r.o.Now, Rand: r.o.Rand,
 	}
-	switch {
-	case connection == nil:
+	switch connection {
+	case nil:
 		p, err := newProcesses(e)
 		if err != nil {
 			return nil, err
