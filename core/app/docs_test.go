@@ -48,6 +48,11 @@ var frames = map[string]string{
 	"pluginLimits":     plugin + "    limits:\n      {}\n",
 	"match":            plugin + "    match:\n      {}\n",
 	"catalogue":        plugin + "servers:\n  - name: one\n    catalogues:\n      - {}\n",
+	"upstream":         "upstreams:\n  - {}\n",
+	"mount":            github + "servers:\n  - name: one\n    upstreams:\n      - {}\n",
+	"selection":        github + "servers:\n  - name: one\n    upstreams:\n      - upstream: github\n        tools:\n          {}\n",
+	"override":         github + "servers:\n  - name: one\n    upstreams:\n      - upstream: github\n        overrides:\n          create_issue:\n            {}\n",
+	"mountArgument":    github + "servers:\n  - name: one\n    upstreams:\n      - upstream: github\n        overrides:\n          create_issue:\n            arguments:\n              repo:\n                {}\n",
 	// docs/kinds.md
 	"Request transformers": "servers:\n  - name: one\n    tools:\n      - name: t\n        invoker: {kind: echo}\n        requestTransformers:\n          - {}\n",
 	"Authorizers":          "servers:\n  - name: one\n    tools:\n      - name: t\n        invoker: {kind: echo}\n        authorizers:\n          - {}\n",
@@ -58,10 +63,12 @@ var frames = map[string]string{
 
 const plugin = "plugins:\n  - name: weather\n    source: plugins/weather.wasm\n"
 
+const github = "upstreams:\n  - {name: github, url: 'https://mcp.example.com/mcp'}\n"
+
 const shop = "connections:\n  - {name: shop, baseUrl: 'https://shop.example'}\n"
 
 var (
-	isDocument = regexp.MustCompile(`(?m)^(connections|plugins|servers):$`)
+	isDocument = regexp.MustCompile(`(?m)^(connections|plugins|upstreams|servers):$`)
 	hasPlugins = regexp.MustCompile(`(?m)^plugins:|kind: wasm$`)
 	place      = regexp.MustCompile(`(?m)^( *(?:- )?)\{\}$`)
 )
