@@ -94,6 +94,7 @@ var testsMay = map[string][]string{
 	"core/documents":   {"core/config", "core/gateway"},                                      // drafts are read and built for real
 	"plugins/hostcall": {"core/egress"},                                                      // the guard against private addresses is worth a test through the real door
 	"plugins":          {"core/egress"},                                                      // a registry, likewise
+	"core/upstream":    {"core/egress"},                                                      // streams of upstreams, sessions and cancels are worth a test on the wire
 }
 
 // library is one line of "one library, one room".

@@ -191,12 +191,25 @@ func TestStreamEndReachesUpstream(t *testing.T) {
 					_ = s.Body.Close()
 					cancel()
 				}
-				if _, _, idle := egress.Shared(e); idle != 0 || egress.Streams(e) != 0 {
-					t.Errorf("%d connections idle, %d streams counted", idle, egress.Streams(e))
+				if _, _, idle := egress.Shared(e); idle != 0 {
+					t.Errorf("%d connections idle", idle)
 				}
+				noStreams(t, e)
 			})
 		}
 	}
+}
+
+// noStreams waits until no stream is counted: a cancel ends one beside its reader.
+func noStreams(t *testing.T, e *egress.Egress) {
+	t.Helper()
+	for range 10_000 {
+		if egress.Streams(e) == 0 {
+			return
+		}
+		time.Sleep(time.Millisecond)
+	}
+	t.Errorf("%d streams are counted", egress.Streams(e))
 }
 
 // Ends, cancels and closes that meet give each connection to one owner: no exchange sees
@@ -257,9 +270,10 @@ func TestStreamEndsMeet(t *testing.T) {
 	if n := s.requests.Load(); n != 8*150 {
 		t.Errorf("%d requests for %d streams", n, 8*150)
 	}
-	if n := egress.Streams(e); n != 0 || whole.Load() < 8*50 {
-		t.Errorf("%d streams are counted; %d whole, %d cut", n, whole.Load(), cut.Load())
+	if whole.Load() < 8*50 {
+		t.Errorf("%d whole, %d cut", whole.Load(), cut.Load())
 	}
+	noStreams(t, e)
 }
 
 // Open streams take no places of calls, and have a bound of their own; one too many is
@@ -356,12 +370,12 @@ func TestStreamBreaker(t *testing.T) {
 		late         time.Duration // between head and break
 		opens        bool
 	}{
-		{"503", "HTTP/1.1 503 X\r\nContent-Length: 0\r\n\r\n", 0, true},
+		{"503", "HTTP/1.1 503 X\r\nConnection: close\r\nContent-Length: 0\r\n\r\n", 0, true},
 		{"no head", "HTTP/1.1 20", 0, true},
 		{"a body that breaks", broken, 0, true},
 		{"a body that breaks within the window", broken, 5 * time.Second, true},
 		{"a body that breaks after it", broken, 20 * time.Second, false},
-		{"fine", head("Content-Length: 1") + "x", 0, false},
+		{"fine", head("Connection: close\r\nContent-Length: 1") + "x", 0, false},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

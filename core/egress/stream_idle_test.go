@@ -78,9 +78,7 @@ func TestIdleStreams(t *testing.T) {
 			if reading && ended.Load() != many {
 				t.Errorf("%d readers of %d ended", ended.Load(), many)
 			}
-			if n := egress.Streams(e); n != 0 {
-				t.Errorf("%d streams are counted after the end", n)
-			}
+			noStreams(t, e)
 			for _, s := range streams {
 				_ = s.Body.Close()
 			}

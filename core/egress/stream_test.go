@@ -139,7 +139,9 @@ func TestStreamArrives(t *testing.T) {
 					read <- struct{}{}
 					over(t, s.Body, "")
 				}
-				if n := up.connections.Load(); n != 1 {
+				// net/http may see our end of an exchange before that of its upstream, and
+				// then dials anew.
+				if n := up.connections.Load(); n != 1 && (n != 2 || !c.HTTP2) {
 					t.Errorf("%d connections: a body that was read to its end does not give its own back", n)
 				}
 				q := up.requests()[0]

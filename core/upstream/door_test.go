@@ -3,14 +3,19 @@ package upstream_test
 import (
 	"bytes"
 	"context"
+	"encoding/pem"
 	"io"
 	"net/http"
+	"net/http/httptest"
+	"net/netip"
 	"net/url"
 	"testing"
+	"time"
 
 	"go.uber.org/goleak"
 
 	"github.com/sallyport/sallyport/core"
+	"github.com/sallyport/sallyport/core/egress"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -65,6 +70,34 @@ func (d *door) Do(ctx context.Context, r *core.Request) (*core.Response, error) 
 }
 
 func (d *door) Close() error { return nil }
+
+// through returns the door that the gateway has, core/egress, to the origin of a URL, with
+// what a connection of an upstream says. A server of TLS is trusted; http2 asks for that.
+func through(t testing.TB, u *url.URL, secured *httptest.Server, http2 bool) core.Upstream {
+	t.Helper()
+	c := core.Connection{InFlight: 256, Queue: 256, HTTP2: http2}
+	if secured != nil {
+		c.TLS.CA = string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: secured.Certificate().Raw}))
+		c.TLS.ServerName = "example.com" // what the certificate of httptest names
+	}
+	return way(t, u, c)
+}
+
+// way is through for any connection.
+func way(t testing.TB, u *url.URL, c core.Connection) core.Upstream {
+	t.Helper()
+	e := egress.New(egress.Options{Allow: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}})
+	c.Name, c.BaseURL, c.FirstByte = "up", &url.URL{Scheme: u.Scheme, Host: u.Host}, 5*time.Minute
+	open, err := e.Open(&c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		open.Close()
+		e.Close()
+	})
+	return open
+}
 
 var (
 	_ core.Upstream = (*door)(nil)

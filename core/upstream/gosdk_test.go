@@ -133,6 +133,7 @@ type mode struct {
 	options  upstream.Options
 	handler  func(*mcp.Server) http.Handler
 	stdio    bool
+	door     string // http, https or h2 through core/egress; "" = net/http
 }
 
 func modes() []mode {
@@ -158,8 +159,19 @@ func modes() []mode {
 			mode{name: "stdio " + rev, revision: rev, stdio: true, options: upstream.Options{Transport: upstream.Stdio, Revision: rev}},
 		)
 	}
+	for _, m := range all[:5] { // those over HTTP
+		for _, door := range []string{"http", "https", "h2"} {
+			m := m
+			m.name += " by " + door
+			m.door = door
+			all = append(all, m)
+		}
+	}
 	return all
 }
+
+// quiet tells whether the mode has no stream on which notifications come.
+func (m *mode) quiet() bool { return strings.HasPrefix(m.name, "stateless json") }
 
 // sessions tells whether the mode's revision has them.
 func (m *mode) sessions() bool { return m.revision != "2026-07-28" }
@@ -174,10 +186,21 @@ func (m *mode) open(t testing.TB, s *shelf) *upstream.Client {
 	if m.stdio {
 		o.Spawn = s.spawn
 	} else {
-		server := httptest.NewServer(m.handler(s.server))
+		server := httptest.NewUnstartedServer(m.handler(s.server))
+		var secured *httptest.Server
+		if m.door == "https" || m.door == "h2" {
+			server.EnableHTTP2 = m.door == "h2"
+			server.StartTLS()
+			secured = server
+		} else {
+			server.Start()
+		}
 		t.Cleanup(server.Close)
 		u, _ := url.Parse(server.URL + "/mcp")
-		o.URL, o.HTTP = u, doorTo(t, u)
+		o.URL = u
+		if o.HTTP = doorTo(t, u); m.door != "" {
+			o.HTTP = through(t, u, secured, m.door == "h2")
+		}
 	}
 	c, err := upstream.Open(o)
 	if err != nil {
@@ -371,7 +394,7 @@ func TestProgressOfSDK(t *testing.T) {
 	for _, m := range modes() {
 		t.Run(m.name, func(t *testing.T) {
 			t.Parallel()
-			if m.name == "stateless json" {
+			if m.quiet() {
 				t.Log("no stream, no progress")
 			}
 			c := m.open(t, newShelf())
@@ -388,7 +411,7 @@ func TestProgressOfSDK(t *testing.T) {
 			wantText(t, r, err, "done")
 			mu.Lock()
 			defer mu.Unlock()
-			if m.name != "stateless json" && len(got) != 3 {
+			if !m.quiet() && len(got) != 3 {
 				t.Errorf("progress: %q", got)
 			}
 			for _, n := range got {
@@ -426,7 +449,7 @@ func TestCancelOfSDK(t *testing.T) {
 func TestLogOfSDK(t *testing.T) {
 	t.Parallel()
 	for _, m := range modes() {
-		if m.name == "stateless json" {
+		if m.quiet() {
 			continue
 		}
 		t.Run(m.name, func(t *testing.T) {
@@ -509,7 +532,7 @@ func TestChangesOfSDK(t *testing.T) {
 			got := make(chan core.Change, 100)
 			stop := c.Changes(func(change core.Change) { got <- change })
 			defer stop()
-			if m.name == "stateless json" {
+			if m.quiet() {
 				return // it has no stream that stays open
 			}
 			if err := c.Subscribe(within(t), "book://one"); err != nil {
@@ -556,7 +579,7 @@ func TestNoncesOfSDK(t *testing.T) {
 			s := newShelf()
 			c := m.open(t, s)
 			each := 5
-			if m.name == "stateless" || m.name == "stateful" {
+			if m.name == "stateless" || m.name == "stateful" || m.name == "stateful by http" || m.name == "stateless by http" {
 				each = 25 // 10,000 in all
 			}
 			var all sync.WaitGroup

@@ -211,7 +211,7 @@ func (s *script) open() {
 	} else {
 		s.server = httptest.NewServer(s)
 		u, _ := url.Parse(s.server.URL + "/mcp?k=v")
-		s.options.URL, s.options.HTTP = u, doorTo(s.t, u)
+		s.options.URL, s.options.HTTP = u, through(s.t, u, nil, false)
 	}
 	var err error
 	if s.client, err = upstream.Open(s.options); err != nil {
