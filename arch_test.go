@@ -129,7 +129,7 @@ var libraries = []library{
 	{"github.com/expr-lang/expr", []string{"core/expression"}, nil, "expressions are bounded in time, memory and output in one place"},
 	{"github.com/itchyny/gojq", []string{"core/expression"}, nil, "expressions are bounded in time, memory and output in one place"},
 	{"github.com/sony/gobreaker", []string{"core/egress"}, nil, "upstreams are guarded in one place"},
-	{"github.com/modelcontextprotocol/go-sdk", []string{"core/interop"}, []string{"core/upstream"}, "a peer to test against; the hot path is our own"},
+	{"github.com/modelcontextprotocol/go-sdk", []string{"core/interop", "core/bench"}, []string{"core/upstream"}, "a peer to test and to measure against; the hot path is our own"},
 }
 
 // call is a name of the standard library that few rooms may use.

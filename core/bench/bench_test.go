@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -133,6 +134,13 @@ func TestReadAnswer(t *testing.T) {
 	}
 	if err := readAnswer(r, &a); err != nil || a.status != 202 || a.session != "" || len(a.body) != 0 {
 		t.Fatalf("%+v, %v", a, err)
+	}
+	r.Reset(strings.NewReader("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\nA\r\n0123456789\r\n0\r\n\r\nHTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nx\r\n"))
+	if err := readAnswer(r, &a); err != nil || string(a.body) != "abc0123456789" {
+		t.Fatalf("%q, %v", a.body, err)
+	}
+	if err := readAnswer(r, &a); !errors.Is(err, errAnswer) {
+		t.Fatalf("a chunk that is none: %v", err)
 	}
 }
 

@@ -37,8 +37,10 @@ type loadReport struct {
 type load struct {
 	target, kind string
 	tool         string // of call
+	server       string // of call
 	clients      int
 	duration     time.Duration
+	calls        int     // closed loop: ends with them; 0 = with the time
 	rate         float64 // requests a second over all clients; 0 = closed loop
 	session      bool
 	bearer       string
@@ -53,7 +55,9 @@ func runLoad(ctx context.Context, args []string, out io.Writer) error {
 	flags := flag.NewFlagSet("load", flag.ContinueOnError)
 	flags.StringVar(&l.target, "target", "", "address")
 	flags.StringVar(&l.kind, "kind", "plain", "plain, call, list or twins")
-	flags.StringVar(&l.tool, "tool", "get_book", "tool of server bench that call calls")
+	flags.StringVar(&l.tool, "tool", "get_book", "tool that call calls")
+	flags.StringVar(&l.server, "server", "bench", "server that call calls")
+	flags.IntVar(&l.calls, "calls", 0, "closed loop: how many calls of all clients")
 	flags.IntVar(&l.clients, "clients", 1, "connections")
 	flags.DurationVar(&l.duration, "duration", time.Second, "how long")
 	flags.Float64Var(&l.rate, "rate", 0, "open loop: requests a second")
@@ -121,7 +125,8 @@ func (l *load) run(ctx context.Context) (loadReport, error) {
 
 // closed sends the next request when the last one is answered.
 func (l *load) closed(ctx context.Context, c *client, end time.Time) {
-	for at := time.Now(); at.Before(end) && ctx.Err() == nil; {
+	share := (l.calls + l.clients - 1) / l.clients
+	for at, n := time.Now(), 0; at.Before(end) && (n < share || l.calls == 0) && ctx.Err() == nil; n++ {
 		ok := l.exchange(ctx, c)
 		now := time.Now()
 		if ok {
@@ -220,7 +225,7 @@ func (l *load) connect(ctx context.Context, i int) (*client, error) {
 	c.want = []byte(id)
 	session := ""
 	if l.session {
-		if session, err = c.open(l.target, "bench"); err != nil {
+		if session, err = c.open(l.target, l.server); err != nil {
 			return nil, err
 		}
 	}
@@ -228,7 +233,7 @@ func (l *load) connect(ctx context.Context, i int) (*client, error) {
 	case "plain":
 		c.request = plain(l.target, id)
 	case "call":
-		c.request = call(l.target, "bench", l.tool, id, session)
+		c.request = call(l.target, l.server, l.tool, id, session)
 	case "list":
 		c.request, c.want = list(l.target, "catalogue"), []byte(`"tool_299"`)
 	case "twins":

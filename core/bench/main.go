@@ -18,6 +18,9 @@
 //	go run ./core/bench -write docs/PERFORMANCE.md     # and write it down
 //	go run ./core/bench -strict                        # exit code 1 when a bar is missed
 //
+// MCP servers behind the gateway are measured with one of the official SDK in a process of
+// its own (role upstream).
+//
 // Calls of plugins are measured by plugins/bench, a module of its own, which this
 // program builds and runs; it needs the compilers of the guests, and leaves out, aloud,
 // those that are missing.
@@ -49,6 +52,8 @@ var roles = map[string]func(ctx context.Context, args []string, out io.Writer) e
 	"load":    runLoad,
 	"idle":    runIdle,
 	"leave":   runLeave,
+
+	"upstream": runUpstream,
 
 	"profiled": runProfiled,
 }
@@ -82,14 +87,15 @@ func run(ctx context.Context, args []string) error {
 	flags.StringVar(&p.write, "write", "", "write the result to this Markdown `file`")
 	flags.StringVar(&p.gateway, "gateway", "", "measure this `binary` instead of building the tree")
 	flags.StringVar(&p.profile, "profile", "", "write a CPU profile of the gateway to this `file` (see make pgo)")
-	flags.StringVar(&p.only, "only", "", "comma-separated `parts`: calls, open, legacy, list, cancel, start, streams, plugins, guard, reload")
+	flags.StringVar(&p.only, "only", "", "comma-separated `parts`: calls, open, legacy, list, cancel, start, streams, plugins, guard, proxy, reload")
 	flags.BoolVar(&p.strict, "strict", false, "exit with 1 when a bar is missed")
+	flags.IntVar(&p.proxied, "proxied", 0, "how many calls of each MCP upstream to make for memory and descriptors, up to 1,000,000 (default 20000; 4000 with -quick)")
 	flags.DurationVar(&p.reloadTime, "reload", 0, "how long to reload, at 1,000 a minute (default 1m; 6s with -quick)")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
 	p.settle(*quick)
-	ctx, cancel := context.WithTimeout(ctx, 12*time.Minute) // whatever happens, it ends
+	ctx, cancel := context.WithTimeout(ctx, 12*time.Minute+time.Duration(p.proxied)*2*time.Millisecond) // whatever happens, it ends
 	defer cancel()
 	return p.conduct(ctx, os.Stdout)
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 )
 
@@ -73,13 +74,13 @@ type answer struct {
 	body    []byte
 }
 
-var errAnswer = errors.New("the answer is not one this generator reads: status line and Content-Length")
+var errAnswer = errors.New("the answer is not one this generator reads: status line, and Content-Length or chunks")
 
-// readAnswer reads one answer with a Content-Length, in as few steps as it takes: the
-// generator must cost less than what it measures.
+// readAnswer reads one answer with a Content-Length or in chunks, in as few steps as it
+// takes: the generator must cost less than what it measures.
 func readAnswer(r *bufio.Reader, a *answer) error {
 	a.status, a.session = 0, ""
-	length := -1
+	length, chunked := -1, false
 	for {
 		line, err := r.ReadSlice('\n')
 		if err != nil {
@@ -104,7 +105,12 @@ func readAnswer(r *bufio.Reader, a *answer) error {
 			}
 		} else if value, found := field(line, "mcp-session-id:"); found {
 			a.session = string(value)
+		} else if value, found := field(line, "transfer-encoding:"); found {
+			chunked = string(value) == "chunked"
 		}
+	}
+	if chunked {
+		return readChunks(r, a)
 	}
 	if length < 0 {
 		if a.status != 202 && a.status != 204 {
@@ -118,6 +124,29 @@ func readAnswer(r *bufio.Reader, a *answer) error {
 	a.body = a.body[:length]
 	_, err := io.ReadFull(r, a.body)
 	return err
+}
+
+// readChunks reads a body without trailers (RFC 9112 section 7.1).
+func readChunks(r *bufio.Reader, a *answer) error {
+	a.body = a.body[:0]
+	for {
+		line, err := r.ReadSlice('\n')
+		if err != nil {
+			return err
+		}
+		size, err := strconv.ParseUint(string(bytes.TrimRight(line, "\r\n")), 16, 24)
+		if err != nil {
+			return errAnswer
+		}
+		have := len(a.body)
+		a.body = slices.Grow(a.body, int(size)+2)[:have+int(size)+2]
+		if _, err := io.ReadFull(r, a.body[have:]); err != nil {
+			return err
+		}
+		if a.body = a.body[:have+int(size)]; size == 0 {
+			return nil
+		}
+	}
 }
 
 // field returns the value of a header line when it has that name (lower case, with

@@ -28,6 +28,7 @@ type plan struct {
 	streams    int
 	leaves     int
 	reloadTime time.Duration
+	proxied    int // calls
 
 	pluginRounds int // over HTTP
 	pluginEach   time.Duration
@@ -45,6 +46,15 @@ func (p *plan) settle(quick bool) {
 	}
 	if p.reloadTime <= 0 {
 		p.reloadTime = reload
+	}
+	const most, few, many = 1_000_000, 4_000, 20_000
+	switch {
+	case p.proxied > 0:
+		p.proxied = min(p.proxied, most)
+	case quick:
+		p.proxied = few
+	default:
+		p.proxied = many
 	}
 	p.settlePlugins()
 }
@@ -208,6 +218,10 @@ func (p *plan) measure(ctx context.Context, out io.Writer, s *stage, r *report) 
 		}},
 		{"guard", func() (err error) {
 			r.guard, err = p.measureGuard(ctx, s)
+			return err
+		}},
+		{"proxy", func() (err error) {
+			r.proxy, err = p.measureProxy(ctx, s)
 			return err
 		}},
 		{"reload", func() error {

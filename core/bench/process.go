@@ -155,6 +155,15 @@ func (p *process) rss() int64 {
 	return pages * int64(os.Getpagesize())
 }
 
+// descriptors is how many files and sockets the child has open.
+func (p *process) descriptors() int {
+	list, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", p.cmd.Process.Pid))
+	if err != nil {
+		return 0
+	}
+	return len(list)
+}
+
 // ask runs this binary in a role to its end, and reads the JSON that it prints.
 func ask(ctx context.Context, answer any, args ...string) error {
 	self, err := os.Executable()

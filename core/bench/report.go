@@ -30,6 +30,7 @@ type report struct {
 	reload               *reloadResult
 	plugins              *pluginResult
 	guard                *guardResult
+	proxy                *proxyResult
 
 	bars []bar
 }
@@ -135,6 +136,9 @@ func (r *report) judge() {
 	if r.guard != nil {
 		r.guard.judge(add)
 	}
+	if r.proxy != nil {
+		r.proxy.judge(add)
+	}
 }
 
 func (r *report) missed() int {
@@ -177,6 +181,9 @@ func (r *report) tables() []table {
 	}
 	if r.guard != nil {
 		all = append(all, r.guard.tables()...)
+	}
+	if r.proxy != nil {
+		all = append(all, r.proxy.tables()...)
 	}
 	if other := r.others(); len(other.rows) > 0 {
 		all = append(all, other)

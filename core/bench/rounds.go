@@ -15,6 +15,7 @@ type candidate struct {
 	target  string // address
 	kind    string // of the load
 	tool    string // that call calls; "" = get_book
+	server  string // that has it; "" = bench
 	session bool
 	bearer  string // token that each request carries; "" = none
 }
@@ -64,19 +65,7 @@ func measureRounds(ctx context.Context, all []candidate, clients []int, count in
 
 // measure runs the load against the candidate once.
 func (c candidate) measure(ctx context.Context, clients int, each time.Duration, rate float64) (sample, error) {
-	args := []string{
-		"load", "-target", c.target, "-kind", c.kind, "-clients", strconv.Itoa(clients),
-		"-duration", each.String(), "-rate", fmt.Sprint(rate),
-	}
-	if c.tool != "" {
-		args = append(args, "-tool", c.tool)
-	}
-	if c.session {
-		args = append(args, "-session")
-	}
-	if c.bearer != "" {
-		args = append(args, "-bearer", c.bearer)
-	}
+	args := append(c.load(clients), "-duration", each.String(), "-rate", fmt.Sprint(rate))
 	var s sample
 	before := c.process.cpu()
 	if err := ask(ctx, &s.load, args...); err != nil {
@@ -92,6 +81,24 @@ func (c candidate) measure(ctx context.Context, clients int, each time.Duration,
 	s.cpu = spent / time.Duration(s.load.Calls+int64(3*clients))
 	s.rss = c.process.rss()
 	return s, nil
+}
+
+// load is how the generator is asked to send what the candidate gets.
+func (c candidate) load(clients int) []string {
+	args := []string{"load", "-target", c.target, "-kind", c.kind, "-clients", strconv.Itoa(clients)}
+	if c.tool != "" {
+		args = append(args, "-tool", c.tool)
+	}
+	if c.server != "" {
+		args = append(args, "-server", c.server)
+	}
+	if c.session {
+		args = append(args, "-session")
+	}
+	if c.bearer != "" {
+		args = append(args, "-bearer", c.bearer)
+	}
+	return args
 }
 
 // median of a figure over the rounds.
