@@ -152,7 +152,7 @@ type RemoteStatus struct {
 	Transport string    `json:"transport"`          // http, sse or stdio
 	Revision  string    `json:"revision,omitempty"` // that was found; empty = not reached yet
 	State     string    `json:"state"`              // up, down, connecting, idle (a process that nobody needs) or disabled
-	Since     time.Time `json:"since,omitzero"`
+	Since     *time.Time `json:"since,omitempty"` // it is up, or down
 	Error     string    `json:"error,omitempty"` // why it is down, fit to be shown
 	Sessions  int       `json:"sessions"`        // open
 	Parked    int       `json:"parked"`          // calls that wait for what their clients say

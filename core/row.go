@@ -297,7 +297,7 @@ func (m *Module) Key() Key { return Key{"module", m.Tenant, m.Name} }
 type Pin struct {
 	Tenant   string `json:"tenant"`
 	Server   string `json:"server"`
-	Of       string `json:"kind"` // tool, prompt, resource
+	Of       string `json:"kind"` // tool, prompt, resource, template; with PinWaits behind it where it changed
 	Name     string `json:"name"`
 	Sum      string `json:"sum"`   // SHA-256 of the RFC 8785 form, hexadecimal
 	Text     string `json:"text"`  // that form

@@ -51,7 +51,7 @@ func (h *gatehouse) openAPI() (err error) {
 		Store: d.store, Away: d.away, Authorizer: d.authz, Policies: policies{d.authz}, Logins: people{d.logins}, Tokens: d.authn,
 		Operator: h.settings.Admin.Token, Sealer: d.vault, Keys: keys{d.vault, d.store}, Sessions: h.sessions,
 		Trail:  trail{d.store, func() ([]byte, error) { return d.vault.Derive(auditKey) }},
-		Health: h.health, Plugins: h.pluginsOf, Modules: modules{h},
+		Health: h.health, Plugins: h.pluginsOf, Upstreams: h.upstreamsOf, Modules: modules{h},
 		Used: d.used, Accounts: connecting{d.callers},
 		Documents: d.desk, Trials: trials{h}, Served: h.servedIn,
 		DocumentSchema: func() json.RawMessage { return config.Schema(reading(h.kinds, h.console.lookup)) },

@@ -17,6 +17,8 @@ type adminCommands struct {
 	Tokens    adminTokens    `cmd:"" help:"List, mint and revoke API tokens."`
 	Documents adminDocuments `cmd:"" help:"List, read, write and publish gateway documents of the store."`
 	Modules   adminModules   `cmd:"" help:"List, upload, approve, download and delete plugin modules of the store."`
+	Pins      adminPins      `cmd:"" help:"List and approve what upstream MCP servers offer."`
+	Upstreams adminUpstreams `cmd:"" help:"Say how the upstream MCP servers are."`
 	Export    adminExport    `cmd:"" help:"Write the documents of a tenant to an archive, byte for byte."`
 	Import    adminImport    `cmd:"" help:"Read documents from an archive, or from YAML files."`
 	Backup    adminBackup    `cmd:"" help:"Write a copy of the whole store to a file."`

@@ -22,6 +22,10 @@ func TestMain(m *testing.M) {
 	if code, ran := Child(os.Getenv, os.Stdin, os.Stdout); ran {
 		os.Exit(code)
 	}
+	if file := os.Getenv(shelfVariable); file != "" {
+		serveShelf(file)
+		os.Exit(0)
+	}
 	testscript.Main(m, map[string]func(){
 		"sallyport": func() {
 			ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -41,7 +45,7 @@ func TestCommands(t *testing.T) {
 		Setup:               forGo,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"origin": waitForOrigin, "get": get, "rpc": rpc, "replace": replace, "bookshop": openBookshop, "drown": drown,
-			"guest": writeGuest, "registry": openRegistry, "tools": keepTools, "older": makeOlder,
+			"guest": writeGuest, "registry": openRegistry, "tools": keepTools, "older": makeOlder, "self": self,
 		},
 	})
 }

@@ -71,3 +71,11 @@ func samePins(a, b []core.Pin) bool {
 		return x.Key() == y.Key() && x.Sum == y.Sum && x.State == y.State
 	})
 }
+
+// upstreamsOf tells how the upstreams of a tenant are.
+func (h *gatehouse) upstreamsOf(tenant string) []core.RemoteStatus {
+	if t := h.estate.get(tenant); t != nil {
+		return t.remotes.Status()
+	}
+	return nil
+}

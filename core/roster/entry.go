@@ -271,7 +271,10 @@ func (e *entry) decide(ctx context.Context, offered *upstream.Offer) {
 func (e *entry) status() core.RemoteStatus {
 	s := statusOf(&e.config)
 	state := e.client.State()
-	s.Revision, s.Sessions, s.Parked, s.Since = state.Revision, state.Sessions, state.Parked, state.Since
+	s.Revision, s.Sessions, s.Parked = state.Revision, state.Sessions, state.Parked
+	if !state.Since.IsZero() {
+		s.Since = &state.Since
+	}
 	switch {
 	case state.Up:
 		s.State = "up"

@@ -82,7 +82,9 @@ type APIOptions struct {
 	Served func(tenant string) []core.Handler
 	// Plugins tells what is loaded for a tenant.
 	Plugins func(tenant string) []core.PluginStatus
-	Modules Modules // of plugins, that the store keeps
+	// Upstreams tells how the upstream MCP servers of a tenant are.
+	Upstreams func(tenant string) []core.RemoteStatus
+	Modules   Modules // of plugins, that the store keeps
 	// Reload reads documents, plugins and the tags of registries again.
 	Reload func(ctx context.Context) Reloaded
 	// Health is about this process.

@@ -30,13 +30,19 @@ func parts(id string, n int) ([]string, bool) {
 	return list, len(list) == n
 }
 
+// pinKinds are the kinds of pins: of definitions as they were approved, or that are new; and
+// of those that changed since.
+var pinKinds = []string{
+	"tool", "prompt", "resource", "template", "tool" + core.PinWaits, "prompt" + core.PinWaits, "resource" + core.PinWaits, "template" + core.PinWaits,
+}
+
 func pinRoutes() []apiRoute {
 	return []apiRoute{
 		{
 			Method: "GET", Pattern: "/pins", Summary: "List the definitions of upstreams that were seen and approved", On: "pin", Do: core.ActionRead, Stored: true, Paged: true,
 			Query: []apiParam{
 				{Name: "server", About: "Only those on this server."},
-				{Name: "kind", About: "Only of these.", Enum: []string{"tool", "prompt", "resource"}},
+				{Name: "kind", About: "Only of these.", Enum: pinKinds},
 				{Name: "name", About: "Only of this name."},
 				{Name: "state", About: "Only in this state.", Enum: []string{"approved", "quarantined"}},
 			},

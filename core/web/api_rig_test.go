@@ -241,6 +241,12 @@ func startAPIWith(t testing.TB, people bool, change func(*APIOptions, *Options))
 		Used: func(context.Context, string, string) (*Use, error) {
 			return &Use{Calls: 7, Resets: time.Unix(1_900_000_000, 0).UTC(), Limits: []LimitState{{ID: "l1", Per: "identity", Running: 1, Used: 7}}}, nil
 		},
+		Upstreams: func(tenant string) []core.RemoteStatus {
+			if tenant != core.DefaultTenant {
+				return nil
+			}
+			return []core.RemoteStatus{{Name: "wiki", Transport: "http", State: "down", Error: "it refuses connections", Held: 2}}
+		},
 		Plugins: func(tenant string) []core.PluginStatus {
 			return []core.PluginStatus{{
 				Name: "weather", Plugin: "acme/weather", Version: "1.2.3", Digest: "sha256:00", Kinds: []core.PluginKind{core.PluginInvoker},

@@ -40,6 +40,7 @@ func apiRoutes() []apiRoute {
 		pluginRoutes(),
 		moduleRoutes(),
 		pinRoutes(),
+		upstreamRoutes(),
 		kvRoutes(),
 		keyRoutes(),
 	)
