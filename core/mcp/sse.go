@@ -1,7 +1,6 @@
 package mcp
 
 import (
-	"bufio"
 	"bytes"
 	"errors"
 	"io"
@@ -60,16 +59,26 @@ var ErrEventTooLarge = errors.New("server-sent event is larger than allowed")
 
 // Decoder reads server-sent events.
 type Decoder struct {
-	lines *bufio.Reader
+	from  io.Reader
 	limit int
 	begun bool
 	cr    bool // the last line ended with CR: a LF that follows belongs to it
+
+	buf []byte // buf[r:] was read, and not yet taken
+	r   int
+	err error // of from, behind what is in buf
 }
+
+// The buffer of a Decoder grows with the lines that come; many streams are quiet.
+const (
+	firstBuffer = 1 << 10
+	keptBuffer  = 32 << 10 // a larger one is not kept for the next event
+)
 
 // NewDecoder returns a Decoder of r; an event may have limit bytes, line ends
 // included.
 func NewDecoder(r io.Reader, limit int) *Decoder {
-	return &Decoder{lines: bufio.NewReader(r), limit: limit}
+	return &Decoder{from: r, limit: limit}
 }
 
 // Next returns the next event that has data, an id or a retry. Comments are passed
@@ -118,36 +127,94 @@ func (d *Decoder) Next() (Event, error) {
 	}
 }
 
-// line reads up to LF, CR or CRLF, which it drops.
+// line reads up to LF, CR or CRLF, which it drops. The line lives until the next one.
 func (d *Decoder) line(limit int) ([]byte, error) {
-	var line []byte
-	if !d.begun {
-		d.begun = true
-		if mark, err := d.lines.Peek(3); err == nil && string(mark) == "\xef\xbb\xbf" {
-			_, _ = d.lines.Discard(3)
-		}
+	if err := d.begin(); err != nil {
+		return nil, err
 	}
+	seen := 0 // bytes of the line known to hold no end
 	for {
-		c, err := d.lines.ReadByte()
-		if err != nil {
-			return nil, err
-		}
-		if d.cr {
-			d.cr = false
-			if c == '\n' {
-				continue
+		held := d.buf[d.r:]
+		if d.cr && len(held) > 0 {
+			if d.cr = false; held[0] == '\n' {
+				d.r++
+				held = held[1:]
 			}
 		}
-		switch c {
-		case '\r':
-			d.cr = true
-			return line, nil
-		case '\n':
-			return line, nil
+		rest := held[seen:]
+		end := bytes.IndexByte(rest, '\n')
+		if end >= 0 {
+			rest = rest[:end]
 		}
-		if len(line) >= limit {
+		if cr := bytes.IndexByte(rest, '\r'); cr >= 0 {
+			end = cr
+		}
+		switch {
+		case end >= 0:
+			if end += seen; end > max(limit, 0) {
+				return nil, ErrEventTooLarge
+			}
+			d.r += end + 1
+			d.cr = held[end] == '\r'
+			return held[:end], nil
+		case len(held) > max(limit, 0):
 			return nil, ErrEventTooLarge
 		}
-		line = append(line, c)
+		seen = len(held)
+		if err := d.fill(); err != nil {
+			return nil, err
+		}
 	}
+}
+
+// begin drops the byte order mark that a stream may begin with.
+func (d *Decoder) begin() error {
+	const mark = "\xef\xbb\xbf"
+	for !d.begun {
+		held := d.buf[d.r:]
+		switch {
+		case len(held) >= len(mark):
+			d.begun = true
+			if string(held[:len(mark)]) == mark {
+				d.r += len(mark)
+			}
+		case len(held) > 0 && held[0] != mark[0]:
+			d.begun = true
+		default:
+			if err := d.fill(); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// fill reads more: at least one byte, or an error.
+func (d *Decoder) fill() error {
+	if d.err != nil {
+		return d.err
+	}
+	if d.r == len(d.buf) {
+		if d.buf, d.r = d.buf[:0], 0; cap(d.buf) > keptBuffer {
+			d.buf = nil
+		}
+	}
+	if len(d.buf) == cap(d.buf) {
+		to := d.buf
+		if d.r <= cap(d.buf)/2 {
+			to = make([]byte, max(2*cap(d.buf), firstBuffer))
+		}
+		d.buf, d.r = to[:copy(to, d.buf[d.r:])], 0
+	}
+	for range 100 {
+		n, err := d.from.Read(d.buf[len(d.buf):cap(d.buf)])
+		d.buf, d.err = d.buf[:len(d.buf)+n], err
+		if n > 0 {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return io.ErrNoProgress
 }

@@ -8,6 +8,7 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+	"testing/iotest"
 	"time"
 
 	"github.com/sallyport/sallyport/core"
@@ -115,20 +116,34 @@ func FuzzEvents(f *testing.F) {
 	})
 }
 
-// FuzzDecoder: any bytes are read without a panic, within the limit.
+// FuzzDecoder: any bytes are read without a panic, within the limit, and the same in
+// whatever pieces they arrive.
 func FuzzDecoder(f *testing.F) {
-	f.Add([]byte("event: message\nid: 1\nretry: 3\ndata: {}\n\n: x\r\r"))
-	f.Fuzz(func(t *testing.T, in []byte) {
-		d := NewDecoder(bytes.NewReader(in), 64)
-		for range len(in) + 2 {
-			e, err := d.Next()
-			if err != nil {
-				return
+	f.Add([]byte("event: message\nid: 1\nretry: 3\ndata: {}\n\n: x\r\r"), uint16(64))
+	f.Add([]byte("\xef\xbb\xbfdata: a\r\n\r\ndata: b\rdata:\r\r\n\n"), uint16(9))
+	f.Add([]byte("data: "+strings.Repeat("x", 5000)+"\n\ndata: y\n\n"), uint16(6000))
+	f.Add([]byte("data: y\n\ndata: "+strings.Repeat("x", 5000)+"\r\n\n"), uint16(5000))
+	f.Fuzz(func(t *testing.T, in []byte, limit uint16) {
+		read := func(from io.Reader) (all []Event, err error) {
+			d := NewDecoder(from, int(limit))
+			for range len(in) + 2 {
+				e, err := d.Next()
+				if err != nil {
+					return all, err
+				}
+				if len(e.Data) > int(limit) {
+					t.Fatalf("an event of %d bytes", len(e.Data))
+				}
+				all = append(all, e)
 			}
-			if len(e.Data) > 64 {
-				t.Fatalf("an event of %d bytes", len(e.Data))
+			t.Fatal("more events than bytes")
+			return nil, nil
+		}
+		whole, err := read(bytes.NewReader(in))
+		for _, pieces := range []io.Reader{iotest.OneByteReader(bytes.NewReader(in)), iotest.HalfReader(bytes.NewReader(in)), iotest.DataErrReader(bytes.NewReader(in))} {
+			if got, again := read(pieces); !reflect.DeepEqual(got, whole) || !errors.Is(again, err) {
+				t.Fatalf("whole: %+v, %v; in pieces: %+v, %v", whole, err, got, again)
 			}
 		}
-		t.Fatal("more events than bytes")
 	})
 }
