@@ -114,6 +114,10 @@ type Result struct {
 	// TakesRefusals tells that the call wants to be repeated also when the client answers
 	// InputRequests with errors (Call.InputRefusals): whoever asked decides what then.
 	TakesRefusals bool
+	// Forget, when set on a result that asks for more, gives the call up: whoever knows that
+	// nobody comes back with the answers calls it, so that nothing waits for them. It does
+	// not wait. nil = nothing waits.
+	Forget func() `json:"-"`
 }
 
 // Size adds up the bytes of what a result holds, roughly and without encoding it; 0 for

@@ -100,7 +100,9 @@ func (x *exchange) appendToolResult(r *core.Result) []byte {
 	for i := range r.Content {
 		size += blockSize(&r.Content[i])
 	}
-	dst := append(x.open(size), `{"content":[`...)
+	dst := x.open(size)
+	from := len(dst)
+	dst = append(dst, `{"content":[`...)
 	for i := range r.Content {
 		if i > 0 {
 			dst = append(dst, ',')
@@ -118,7 +120,7 @@ func (x *exchange) appendToolResult(r *core.Result) []byte {
 	if r.IsError {
 		dst = append(dst, `,"isError":true`...)
 	}
-	return append(x.closing(members(dst, r.Extra), r.Meta), '}')
+	return append(passing(x.closing(dst, r.Meta), from, r.Extra), '}')
 }
 
 func getPrompt(ctx context.Context, x *exchange) ([]byte, error) {
@@ -155,7 +157,9 @@ func getPrompt(ctx context.Context, x *exchange) ([]byte, error) {
 	for i := range messages {
 		size += 64 + blockSize(&messages[i].Content)
 	}
-	dst := append(x.open(size), `{"messages":[`...)
+	dst := x.open(size)
+	from := len(dst)
+	dst = append(dst, `{"messages":[`...)
 	for i := range messages {
 		if i > 0 {
 			dst = append(dst, ',')
@@ -165,7 +169,7 @@ func getPrompt(ctx context.Context, x *exchange) ([]byte, error) {
 		dst = append(dst, '}')
 	}
 	dst = optional(append(dst, ']'), "description", result.Description)
-	return append(x.closing(members(dst, result.Extra), result.Meta), '}'), nil
+	return append(passing(x.closing(dst, result.Meta), from, result.Extra), '}'), nil
 }
 
 func readResource(ctx context.Context, x *exchange) ([]byte, error) {
@@ -189,7 +193,9 @@ func readResource(ctx context.Context, x *exchange) ([]byte, error) {
 	for i := range result.Contents {
 		size += contentsSize(&result.Contents[i])
 	}
-	dst := append(x.open(size), `{"contents":[`...)
+	dst := x.open(size)
+	from := len(dst)
+	dst = append(dst, `{"contents":[`...)
 	for i := range result.Contents {
 		if i > 0 {
 			dst = append(dst, ',')
@@ -206,7 +212,7 @@ func readResource(ctx context.Context, x *exchange) ([]byte, error) {
 			dst = appendCacheHint(dst, server.TTLMillis, server.CacheScope)
 		}
 	}
-	return append(x.closing(members(dst, result.Extra), result.Meta), '}'), nil
+	return append(passing(x.closing(dst, result.Meta), from, result.Extra), '}'), nil
 }
 
 // firstText returns the first text block of a result, shortened, or other.

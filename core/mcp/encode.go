@@ -40,13 +40,21 @@ func raw(dst []byte, name string, value json.RawMessage) []byte {
 	return append(member(dst, name), value...)
 }
 
-// members appends the members of an object.
-func members(dst []byte, object json.RawMessage) []byte {
-	if len(object) == 0 {
+// passing appends the members of extra, an object or nil, that the object which begins at
+// from does not have: ours win.
+func passing(dst []byte, from int, extra json.RawMessage) []byte {
+	if len(extra) == 0 {
 		return dst
 	}
-	_ = wire.Walk(object, func(name string, v json.RawMessage) error { // made by us, of what was accepted
-		dst = append(member(dst, name), v...)
+	ours := map[string]bool{}
+	_ = wire.Walk(append(dst[from:], '}'), func(name string, _ json.RawMessage) error { // written by us
+		ours[name] = true
+		return nil
+	})
+	_ = wire.Walk(extra, func(name string, v json.RawMessage) error { // made by us, of what was accepted
+		if !ours[name] {
+			dst = append(member(dst, name), v...)
+		}
 		return nil
 	})
 	return dst
@@ -86,7 +94,7 @@ func toolWire(t *core.Tool, rev *revision) []byte {
 		if rev.ObjectMeta {
 			dst = raw(dst, "_meta", t.Meta)
 		}
-		return append(members(dst, t.Extra), '}')
+		return append(passing(dst, 0, t.Extra), '}')
 	})
 }
 
@@ -115,13 +123,14 @@ func promptWire(p *core.Prompt, rev *revision) []byte {
 				if i > 0 {
 					dst = append(dst, ',')
 				}
+				from := len(dst)
 				dst = wire.AppendString(append(dst, `{"name":`...), a.Name)
 				if rev.Titles {
 					dst = optional(dst, "title", a.Title)
 				}
 				dst = optional(dst, "description", a.Description)
 				dst = strconv.AppendBool(member(dst, "required"), a.Required)
-				dst = append(members(dst, a.Extra), '}')
+				dst = append(passing(dst, from, a.Extra), '}')
 			}
 			dst = append(dst, ']')
 		}
@@ -131,7 +140,7 @@ func promptWire(p *core.Prompt, rev *revision) []byte {
 		if rev.ObjectMeta {
 			dst = raw(dst, "_meta", p.Meta)
 		}
-		return append(members(dst, p.Extra), '}')
+		return append(passing(dst, 0, p.Extra), '}')
 	})
 }
 
@@ -160,7 +169,7 @@ func resourceWire(r *core.Resource, rev *revision) []byte {
 		if rev.ObjectMeta {
 			dst = raw(dst, "_meta", r.Meta)
 		}
-		return append(members(dst, r.Extra), '}')
+		return append(passing(dst, 0, r.Extra), '}')
 	})
 }
 
@@ -172,7 +181,10 @@ func textSize(s string) int {
 // blockSize is textSize for a content block.
 func blockSize(c *core.Content) int {
 	const frame = 64
-	size := frame + len(c.Raw) + len(c.Annotations) + len(c.Meta) + base64.StdEncoding.EncodedLen(len(c.Data))
+	if c.Raw != nil {
+		return frame + len(c.Raw)
+	}
+	size := frame + len(c.Annotations) + len(c.Meta) + base64.StdEncoding.EncodedLen(len(c.Data))
 	if c.Text != "" {
 		size += textSize(c.Text)
 	}
@@ -188,7 +200,10 @@ func blockSize(c *core.Content) int {
 // contentsSize is textSize for what one URI holds.
 func contentsSize(r *core.ResourceContents) int {
 	const frame = 64
-	return frame + len(r.URI) + len(r.MIMEType) + textSize(r.Text) + base64.StdEncoding.EncodedLen(len(r.Blob)) + len(r.Meta) + len(r.Raw)
+	if r.Raw != nil {
+		return len(r.Raw) + 1
+	}
+	return frame + len(r.URI) + len(r.MIMEType) + textSize(r.Text) + base64.StdEncoding.EncodedLen(len(r.Blob)) + len(r.Meta)
 }
 
 // appendBlock appends one content block. What the revision does not know becomes
@@ -303,7 +318,7 @@ func linkText(name, description, uri string) string {
 
 // appendContents appends what one URI holds.
 func appendContents(dst []byte, r *core.ResourceContents, rev *revision) []byte {
-	if r.Raw != nil && (rev.ObjectMeta || r.Meta == nil) {
+	if r.Raw != nil {
 		return append(dst, r.Raw...)
 	}
 	dst = wire.AppendString(append(dst, `{"uri":`...), r.URI)

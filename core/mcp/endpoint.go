@@ -98,12 +98,13 @@ type Options struct {
 
 // Limits bounds what one client can hold; zero values take the defaults.
 type Limits struct {
-	Batch       int           // messages in a 2025-03-26 batch: 100
-	Rounds      int           // input rounds that one call may take: 8
-	StateTTL    time.Duration // how long a client may take to come back with a requestState: 15m
-	AskTimeout  time.Duration // waiting for the client's answer to a server request: 5m
-	Replay      int           // events kept per session for Last-Event-ID: 256
-	ReplayBytes int           // and their bytes: 1 MiB
-	ReplayTotal int           // bytes of kept events of all sessions together: 64 MiB
-	InFlight    int           // requests at once per session: 64
+	Batch         int           // messages in a 2025-03-26 batch: 100
+	Rounds        int           // input rounds that one call may take: 8
+	StateTTL      time.Duration // how long a client may take to come back with a requestState: 15m
+	AskTimeout    time.Duration // waiting for the client's answer to a server request: 5m
+	FollowTimeout time.Duration // waiting for upstreams to agree to tell of the resources of a listen stream: 20s
+	Replay        int           // events kept per session for Last-Event-ID: 256
+	ReplayBytes   int           // and their bytes: 1 MiB
+	ReplayTotal   int           // bytes of kept events of all sessions together: 64 MiB
+	InFlight      int           // requests at once per session: 64
 }

@@ -223,6 +223,7 @@ type fakeHandler struct {
 	prompt    func(ctx context.Context, call *core.Call) (*core.Result, error)
 	read      func(ctx context.Context, call *core.Call) (*core.Result, error)
 	complete  func(c *core.CompleteRequest) (*core.Completion, error)
+	follow    func(ctx context.Context, uri string) error // nil: every resource can be followed
 	pageSize  int
 	values    bool // calls of tools need their values, as most invokers do
 
@@ -232,6 +233,8 @@ type fakeHandler struct {
 	mu       sync.Mutex
 	watchers map[int]func(core.Change)
 	next     int
+	follows  int            // that succeeded
+	followed map[string]int // those that were not stopped; below 0: stopped twice
 	pages    map[string]*core.Page[*core.Tool]
 }
 
@@ -324,8 +327,33 @@ func (h *fakeHandler) Changes(_ core.Identity, f func(core.Change)) (stop func()
 	}
 }
 
-func (h *fakeHandler) Follow(context.Context, core.Identity, string) (stop func(), err error) {
-	return func() {}, nil
+// Follow holds no lock while follow runs.
+func (h *fakeHandler) Follow(ctx context.Context, _ core.Identity, uri string) (stop func(), err error) {
+	if h.follow != nil {
+		if err := h.follow(ctx, uri); err != nil {
+			return func() {}, err
+		}
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.followed == nil {
+		h.followed = map[string]int{}
+	}
+	h.follows++
+	h.followed[uri]++
+	return func() {
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		h.followed[uri]--
+	}, nil
+}
+
+// following tells how many follows of a resource were not stopped, and how many there were
+// of any.
+func (h *fakeHandler) following(uri string) (open, ever int) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.followed[uri], h.follows
 }
 
 // change tells the watchers, holding the lock as a strict implementation would:
@@ -380,6 +408,13 @@ func newRig(t *testing.T, limits Limits) *rig {
 		if n := r.h.watching(); n > 0 {
 			t.Errorf("%d watches on changes were left behind", n)
 		}
+		r.h.mu.Lock()
+		for uri, n := range r.h.followed {
+			if n != 0 {
+				t.Errorf("%d follows of %s were left behind", n, uri)
+			}
+		}
+		r.h.mu.Unlock()
 		if taken, released := r.h.taken.Load(), r.h.released.Load(); taken != released {
 			t.Errorf("handler taken %d times, released %d times", taken, released)
 		}

@@ -151,7 +151,7 @@ func faultOf(ctx context.Context, err error, rev *revision) *fault {
 	if both, ok := answers[known.Code]; ok {
 		f.code = both[era]
 	}
-	if known.RPC != 0 {
+	if known.RPC != 0 && !(rev.Envelope && meaningless(known.RPC)) {
 		f.code = known.RPC
 	}
 	if f.message == "" {
@@ -175,6 +175,11 @@ func faultOf(ctx context.Context, err error, rev *revision) *fault {
 	}
 	return f
 }
+
+// meaningless tells whether a code stands in the range that means something else to every
+// server of the revisions with sessions, and that those with an envelope must not use
+// (2026-07-28, error codes). An upstream of the former may say it.
+func meaningless(code int) bool { return -32019 <= code && code <= -32000 }
 
 // requiredCapabilities wraps a ClientCapabilities object as error.data of -32021.
 func requiredCapabilities(needs json.RawMessage) json.RawMessage {

@@ -39,25 +39,37 @@ func (x *exchange) invoke(ctx context.Context, call *core.Call,
 		case x.rev.Envelope || !asks(result):
 			return result, nil
 		case round == x.e.limits.Rounds:
+			forget(result)
 			return nil, &core.Error{
 				Code:    core.CodeLimited,
 				Message: "the call asked for more input " + strconv.Itoa(round) + " times and still has no result",
 			}
 		}
-		answers, refusals, err := x.askAll(ctx, result.InputRequests)
+		answers, refusals, err := x.askAll(ctx, result)
 		if err != nil {
+			forget(result)
 			return nil, err
 		}
 		if len(refusals) > 0 && !result.TakesRefusals {
+			forget(result)
 			return core.ErrorResult(refusedFirst(result.InputRequests, refusals)), nil
 		}
 		call.InputResponses, call.InputRefusals, call.RequestState = answers, refusals, result.RequestState
 	}
 }
 
-// askAll sends requests to the client on the stream of the call, and waits for all
-// answers. refusal says that the client answered one with an error.
-func (x *exchange) askAll(ctx context.Context, requests []core.InputRequest) (answers, refusals map[string]json.RawMessage, err error) {
+// forget gives up a call that asks for more, since nobody will say it.
+func forget(r *core.Result) {
+	if r.Forget != nil {
+		r.Forget()
+	}
+}
+
+// askAll sends what a result asks for to the client, on the stream of the call, and waits
+// for all answers. refusals are those that are errors: where the call does not take them,
+// the first one ends the waiting.
+func (x *exchange) askAll(ctx context.Context, result *core.Result) (answers, refusals map[string]json.RawMessage, err error) {
+	requests := result.InputRequests
 	if err := x.allowed(requests); err != nil {
 		return nil, nil, err
 	}
@@ -85,14 +97,17 @@ func (x *exchange) askAll(ctx context.Context, requests []core.InputRequest) (an
 	for i, w := range waiting {
 		select {
 		case a := <-w.reply:
-			if a.fail != nil {
-				if refusals == nil {
-					refusals = map[string]json.RawMessage{}
-				}
-				refusals[requests[i].Key] = a.fail
+			if a.fail == nil {
+				answers[requests[i].Key] = a.result
 				continue
 			}
-			answers[requests[i].Key] = a.result
+			if refusals == nil {
+				refusals = map[string]json.RawMessage{}
+			}
+			refusals[requests[i].Key] = a.fail
+			if !result.TakesRefusals {
+				return nil, refusals, nil
+			}
 			continue
 		case <-timer.C:
 			err = &core.Error{
@@ -204,6 +219,7 @@ func (x *exchange) allowed(requests []core.InputRequest) error {
 // appendInputRequired returns the response with InputRequiredResult (2026-07-28, MRTR).
 func (x *exchange) appendInputRequired(call *core.Call, r *core.Result) ([]byte, error) {
 	if err := x.allowed(r.InputRequests); err != nil {
+		forget(r)
 		return nil, err
 	}
 	dst := append(x.open(512), `{"resultType":"input_required"`...)

@@ -26,6 +26,9 @@ func (l Limits) orDefault() Limits {
 	if l.AskTimeout <= 0 {
 		l.AskTimeout = 5 * time.Minute
 	}
+	if l.FollowTimeout <= 0 {
+		l.FollowTimeout = 20 * time.Second
+	}
 	if l.StateTTL <= 0 {
 		l.StateTTL = 15 * time.Minute
 	}

@@ -46,28 +46,26 @@ func (e *Endpoint) subscribe(ctx context.Context, r *Request, sink Sink, rev *re
 	}
 	l := &listen{e: e, id: bytes.Clone(m.id), rev: rev, name: implementation(rev, r.Handler.Server()), want: want}
 	l.follow(ctx, r)
-	if !l.open(sink) {
+	// Before the stream is open, so that nothing is missed after the acknowledgement; and
+	// outside the lock: whoever tells of changes holds one of its own meanwhile.
+	l.stop = r.Handler.Changes(r.Who, l.changed)
+	if err := l.open(sink); err != nil {
+		l.stop()
 		l.unfollow()
-		e.refuse(r, sink, rev, m.id, &fault{code: codeInternal, status: 503, message: "the server is stopping"})
-		return
-	}
-	// Outside the lock: whoever tells of changes holds one of its own meanwhile.
-	stop := r.Handler.Changes(r.Who, l.changed)
-	l.mu.Lock()
-	over := l.over
-	l.stop = stop
-	l.mu.Unlock()
-	if over {
-		stop()
+		if errors.Is(err, errDraining) {
+			e.refuse(r, sink, rev, m.id, &fault{code: codeInternal, status: 503, message: err.Error()})
+		}
 	}
 }
 
-// follow asks for the resources that the client wants to know of. What cannot be followed
-// is not acknowledged.
+// follow asks for the resources that the client wants to know of. What cannot be followed,
+// or not in time, is not acknowledged (2026-07-28, subscriptions).
 func (l *listen) follow(ctx context.Context, r *Request) {
 	if len(l.want.order) == 0 {
 		return
 	}
+	ctx, cancel := context.WithTimeout(ctx, l.e.limits.FollowTimeout)
+	defer cancel()
 	const atOnce = 16
 	stops := make([]func(), len(l.want.order))
 	var work sync.WaitGroup
@@ -76,9 +74,7 @@ func (l *listen) follow(ctx context.Context, r *Request) {
 		slots <- struct{}{}
 		work.Go(func() {
 			defer func() { <-slots }()
-			if stop, err := r.Handler.Follow(ctx, r.Who, uri); err == nil {
-				stops[i] = stop
-			}
+			stops[i] = l.e.follow(ctx, r.Handler, r.Who, uri)
 		})
 	}
 	work.Wait()
@@ -101,24 +97,25 @@ func (l *listen) unfollow() {
 	}
 }
 
-// open parks the stream and acknowledges; false when it is too late for that.
-func (l *listen) open(sink Sink) bool {
+var errDraining = errors.New("the server is stopping")
+
+// open parks the stream and acknowledges.
+func (l *listen) open(sink Sink) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if !l.e.park(l) {
-		return false
+		return errDraining
 	}
 	stream, err := sink.Park(streamHeader, l.end)
-	if err != nil {
+	if err != nil { // the client has left
 		l.over = true
 		l.e.unpark(l)
-		l.unfollow()
-		return true
+		return err
 	}
 	l.stream = stream
 	l.send(appendNotification(nil, "notifications/subscriptions/acknowledged",
 		l.want.appendTo(append(l.appendID([]byte(`{"_meta":{`)), `},"notifications":`...))))
-	return true
+	return nil
 }
 
 // readFilter reads params.notifications, and drops what the server has not.
@@ -224,7 +221,7 @@ func (l *listen) changed(c core.Change) {
 }
 
 func (l *listen) send(message []byte) {
-	if !l.over {
+	if !l.over && l.stream != nil {
 		_ = l.stream.Send(AppendEvent(nil, Event{Data: message})) // when it fails the hub calls end
 	}
 }

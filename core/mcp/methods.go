@@ -138,20 +138,15 @@ func subscribeResource(ctx context.Context, x *exchange) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	fresh, ok := x.session.subscribe(uri)
-	if !ok {
+	ok, err := x.follow(ctx, uri)
+	switch {
+	case err != nil:
+		return nil, err
+	case !ok:
 		return nil, &core.Error{
 			Code:    core.CodeLimited,
 			Message: "a session may follow " + strconv.Itoa(maxSubscriptions) + " resources", Fix: "unsubscribe from some",
 		}
-	}
-	if fresh != nil {
-		stop, err := x.r.Handler.Follow(ctx, x.r.Who, uri)
-		if err != nil {
-			x.session.unsubscribe(uri, fresh)
-			return nil, err
-		}
-		x.session.follows(uri, fresh, stop)
 	}
 	return x.empty(), nil
 }

@@ -106,11 +106,6 @@ func (s *Session) Close() {
 	followed := s.subscribed
 	s.stop, s.sse, s.ring, s.subscribed, s.subscribedBytes = nil, nil, ring{}, nil, 0
 	s.mu.Unlock()
-	for _, one := range followed {
-		if one.stop != nil {
-			one.stop()
-		}
-	}
 	if all != nil {
 		all.hold(s, 0)
 	}
@@ -126,6 +121,11 @@ func (s *Session) Close() {
 	}
 	if sse != nil {
 		_ = sse.Close() // nobody is left to tell
+	}
+	for _, one := range followed {
+		if one.stop != nil { // else whoever follows it stops, once it knows
+			one.stop()
+		}
 	}
 	if onClose != nil {
 		onClose()
@@ -268,62 +268,6 @@ func (s *Session) setLevel(level string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.level = level
-}
-
-// subscription is a resource that the client follows.
-type subscription struct {
-	stop func() // of Handler.Follow; nil = it is not known yet
-}
-
-// subscribe makes a place for a subscription, which follow fills: nil where there is one
-// already. It returns false when the session has too many.
-func (s *Session) subscribe(uri string) (fresh *subscription, ok bool) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.subscribed == nil {
-		s.subscribed = map[string]*subscription{}
-	}
-	if s.subscribed[uri] != nil {
-		return nil, true
-	}
-	if s.closed || len(s.subscribed) >= maxSubscriptions || s.subscribedBytes+len(uri) > maxSubscriptionBytes {
-		return nil, false
-	}
-	fresh = &subscription{}
-	s.subscribed[uri] = fresh
-	s.subscribedBytes += len(uri)
-	return fresh, true
-}
-
-// follows says how a subscription ends. One that ended meanwhile is stopped at once.
-func (s *Session) follows(uri string, one *subscription, stop func()) {
-	s.mu.Lock()
-	there := s.subscribed[uri] == one
-	if there {
-		one.stop = stop
-	}
-	s.mu.Unlock()
-	if !there {
-		stop()
-	}
-}
-
-// unsubscribe ends the subscription of a resource: which one, or whichever there is when
-// that is nil.
-func (s *Session) unsubscribe(uri string, which *subscription) {
-	s.mu.Lock()
-	one := s.subscribed[uri]
-	if one == nil || which != nil && one != which {
-		s.mu.Unlock()
-		return
-	}
-	delete(s.subscribed, uri)
-	s.subscribedBytes -= len(uri)
-	stop := one.stop
-	s.mu.Unlock()
-	if stop != nil {
-		stop()
-	}
 }
 
 // pipe sends a message on the stream of the 2024-11-05 transport.

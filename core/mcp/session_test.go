@@ -205,8 +205,11 @@ func TestSubscriptionsAreBounded(t *testing.T) {
 	rig := newRig(t, Limits{})
 	session := rig.open("2025-11-25", "{}")
 	subscribe := func(uri string) bool {
-		_, ok := rig.sessions.live[session].subscribe(uri)
-		return ok
+		one, fresh := rig.sessions.live[session].subscribe(uri)
+		if fresh {
+			rig.sessions.live[session].settle(uri, one, func() {}, nil)
+		}
+		return one != nil
 	}
 	for n := range maxSubscriptions {
 		if !subscribe(fmt.Sprint(n)) {

@@ -211,7 +211,10 @@ func (p *parking) park(f *flight, asks []ask) (*core.Result, error) {
 	p.by[handle] = f
 	f.timer = time.AfterFunc(p.c.limits.ParkedFor, func() { p.expire(handle) })
 	p.mu.Unlock()
-	out := &core.Result{TakesRefusals: true, RequestState: json.RawMessage(handlePrefix + handle + `"}`)}
+	out := &core.Result{
+		TakesRefusals: true, RequestState: json.RawMessage(handlePrefix + handle + `"}`),
+		Forget: func() { p.expire(handle) },
+	}
 	for _, q := range asks {
 		out.InputRequests = append(out.InputRequests, core.InputRequest{Key: q.key, Method: q.method, Params: q.params})
 	}
