@@ -563,6 +563,11 @@ func (s *script) command(line string) (said []string) {
 			if err := json.Unmarshal([]byte(value), &call.InputResponses); err != nil {
 				s.t.Fatal(err)
 			}
+		case ok && name == "refusals":
+			call.InputRefusals = map[string]json.RawMessage{}
+			if err := json.Unmarshal([]byte(value), &call.InputRefusals); err != nil {
+				s.t.Fatal(err)
+			}
 		case ok && name == "timeout":
 			limit, _ = time.ParseDuration(value)
 		case word == "progress":
@@ -628,7 +633,11 @@ func (s *script) command(line string) (said []string) {
 		d, _ := time.ParseDuration(rest[0])
 		time.Sleep(d)
 		return nil
-	case "forget":
+	case "forget": // "by result": as whoever got the questions does it
+		if len(rest) > 0 {
+			s.last.Forget()
+			return nil
+		}
 		s.client.Forget(s.last.RequestState)
 		return nil
 	case "state":
