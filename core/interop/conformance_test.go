@@ -25,35 +25,31 @@ type judgement struct {
 	args     []string
 	scored   int
 	unscored []string
-	baseline bool // testdata/expected-failures.yml
+	baseline bool   // testdata/expected-failures.yml
+	url      string // of the server; "" = the fixture
 }
 
-func TestConformance20260728(t *testing.T) {
-	judge(t, judgement{
+// The suites, with how many scenarios each scores.
+var (
+	modernSuite = judgement{
 		program: conformance02, args: []string{"--requirements", "2026-07-28"}, scored: 37,
 		unscored: []string{"json-schema-2020-12", "http-header-validation", "http-custom-header-server-validation", "tasks-status-notifications"},
 		baseline: true,
-	})
-}
-
-func TestConformance20251125(t *testing.T) {
-	judge(t, judgement{
+	}
+	legacySuite = judgement{
 		program: conformance02, args: []string{"--requirements", "2025-11-25"}, scored: 30,
 		unscored: []string{"server-session-lifecycle", "json-schema-2020-12", "server-sse-polling"},
-	})
-}
+	}
+	suite20250618 = judgement{program: conformance02, args: []string{"--suite", "all", "--spec-version", "2025-06-18"}, scored: 27}
+	suite20250326 = judgement{program: conformance02, args: []string{"--suite", "all", "--spec-version", "2025-03-26"}, scored: 1}
+	suite01       = judgement{program: conformance01, args: []string{"--suite", "all"}, scored: 32}
+)
 
-func TestConformance20250618(t *testing.T) {
-	judge(t, judgement{program: conformance02, args: []string{"--suite", "all", "--spec-version", "2025-06-18"}, scored: 27})
-}
-
-func TestConformance20250326(t *testing.T) {
-	judge(t, judgement{program: conformance02, args: []string{"--suite", "all", "--spec-version", "2025-03-26"}, scored: 1})
-}
-
-func TestConformance01(t *testing.T) {
-	judge(t, judgement{program: conformance01, args: []string{"--suite", "all"}, scored: 32})
-}
+func TestConformance20260728(t *testing.T) { judge(t, modernSuite) }
+func TestConformance20251125(t *testing.T) { judge(t, legacySuite) }
+func TestConformance20250618(t *testing.T) { judge(t, suite20250618) }
+func TestConformance20250326(t *testing.T) { judge(t, suite20250326) }
+func TestConformance01(t *testing.T)       { judge(t, suite01) }
 
 var (
 	scenarioLine = regexp.MustCompile(`(?m)^(✓|✗) (\S+): (\d+) passed, (\d+) failed`)
@@ -64,7 +60,10 @@ var (
 func judge(t *testing.T, j judgement) {
 	t.Helper()
 	node(t)
-	url := os.Getenv("SALLYPORT_CONFORMANCE_URL")
+	url := j.url
+	if url == "" {
+		url = os.Getenv("SALLYPORT_CONFORMANCE_URL")
+	}
 	if url == "" {
 		url = conformanceServer.url(t) + "/mcp"
 	}
