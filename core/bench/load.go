@@ -242,18 +242,22 @@ func (l *load) connect(ctx context.Context, i int) (*client, error) {
 		return nil, fmt.Errorf("kind %q: plain, call, list or twins", l.kind)
 	}
 	c.request = carrying(c.request, l.bearer)
-	for range 3 { // warm
-		if _, err := conn.Write(c.request); err != nil {
-			return nil, err
+	return c, l.warm(ctx, c)
+}
+
+// warm makes three calls. Those that fail are counted, and made again.
+func (l *load) warm(ctx context.Context, c *client) error {
+	failed := 0
+	for n := 0; n < 3; {
+		if l.exchange(ctx, c) {
+			n++
+			continue
 		}
-		if err := readAnswer(c.reader, &c.answer); err != nil {
-			return nil, err
-		}
-		if err := l.check(c); err != nil {
-			return nil, err
+		if failed++; failed > 3 {
+			return errors.New(*l.why.Load())
 		}
 	}
-	return c, nil
+	return nil
 }
 
 // dial connects to one of our own processes.

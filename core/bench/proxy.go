@@ -78,7 +78,8 @@ func (p *plan) measureProxyOf(ctx context.Context, s *stage, sort string) (*prox
 	all := []candidate{
 		{name: "direct", process: up, target: at.Doors["direct"], kind: "call", server: "up", session: session},
 		{name: "sallyport", process: one, target: one.address, kind: "call", server: "up", session: session},
-		{name: "reverse", process: reverse, target: reverse.address, kind: "call", server: "up", session: session},
+		// It loses the body of some streamed answers: "use of closed network connection".
+		{name: "reverse", process: reverse, target: reverse.address, kind: "call", server: "up", session: session, lossy: true},
 		{name: translating, process: one, target: one.address, kind: "call", server: "up", session: !session},
 	}
 	for _, c := range all { // the first calls open what is then kept

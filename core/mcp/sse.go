@@ -127,6 +127,10 @@ func (d *Decoder) Next() (Event, error) {
 	}
 }
 
+// Ended tells whether the stream is known to have ended: nothing is left to be read, and
+// Next would not wait.
+func (d *Decoder) Ended() bool { return d.err != nil && d.r == len(d.buf) }
+
 // line reads up to LF, CR or CRLF, which it drops. The line lives until the next one.
 func (d *Decoder) line(limit int) ([]byte, error) {
 	if err := d.begin(); err != nil {

@@ -154,6 +154,17 @@ func (c *Client) spawn(f func()) bool {
 	return true
 }
 
+// enter lets a caller in that Close waits for; false after Close. It leaves by wg.Done.
+func (c *Client) enter() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closed {
+		return false
+	}
+	c.wg.Add(1)
+	return true
+}
+
 // Close ends every call, session and stream, and returns when they are gone.
 func (c *Client) Close() error {
 	c.mu.Lock()

@@ -67,6 +67,7 @@ type request struct {
 	answer  reply         // once done is closed
 	asked   chan struct{} // a question has come; holds one signal
 	session string        // Mcp-Session-Id of the HTTP answer
+	carried atomic.Bool   // somebody waits for the exchange to end
 	told    func(m *message) bool
 
 	// Under k.mu.
@@ -174,6 +175,13 @@ func (k *conn) do(ctx context.Context, method string, params []byte) reply {
 }
 
 func (k *conn) run(ctx context.Context, r *request, params []byte) reply {
+	if l, ok := k.link.(*streamable); ok {
+		l.carry(ctx, r, r.message(params))
+		if errors.Is(r.answer.err, errAbandoned) {
+			return reply{err: k.c.ended(ctx)}
+		}
+		return r.answer
+	}
 	r.start(ctx, params)
 	if _, err := r.wait(ctx); err != nil {
 		r.abandon("the caller no longer waits")

@@ -66,30 +66,59 @@ func (l *streamable) header(more []core.Field, body bool) []core.Field {
 }
 
 func (l *streamable) send(_ context.Context, r *request, message []byte) {
-	if !l.k.c.spawn(func() { l.exchange(r, message) }) {
+	if !l.k.c.spawn(func() {
+		if rest := l.exchange(r, message); rest != nil {
+			rest.drain()
+		}
+	}) {
 		r.finish(reply{err: l.k.c.wasClosed()})
 		r.cancel()
 	}
 }
 
-// exchange carries one request to its answer.
-func (l *streamable) exchange(r *request, message []byte) {
-	defer r.cancel()
+// carry is send for a caller that wants the answer and nothing else: it is waited for
+// here, without another goroutine.
+func (l *streamable) carry(ctx context.Context, r *request, message []byte) {
+	c := l.k.c
+	if !c.enter() {
+		r.finish(reply{err: c.wasClosed()})
+		r.cancel()
+		return
+	}
+	defer c.wg.Done()
+	r.carried.Store(true)
+	stop := context.AfterFunc(ctx, func() { r.abandon("the caller no longer waits") })
+	defer stop()
+	if rest := l.exchange(r, message); rest != nil && !c.spawn(rest.drain) {
+		rest.close()
+	}
+}
+
+// exchange carries one request to its answer. It returns the stream whose end is still
+// to come.
+func (l *streamable) exchange(r *request, message []byte) (rest *source) {
 	stream, err := l.k.c.stream(r.ctx, &core.Request{Method: "POST", Path: l.to.path, Query: l.to.query, Header: l.header(r.header, true), Body: message})
 	if err != nil {
 		r.finish(reply{err: l.k.c.transport(r.ctx, err)})
-		return
+		r.cancel()
+		return nil
 	}
-	defer stream.Body.Close()
+	defer func() {
+		if rest == nil {
+			stream.Body.Close()
+			r.cancel()
+		}
+	}()
 	r.session = stream.Get(headerSession)
 	switch {
 	case stream.Status == 200 && contentType(stream) == typeEvents:
-		l.follow(r, stream)
+		return l.follow(r, stream)
 	case stream.Status == 200 && contentType(stream) == typeJSON:
 		l.whole(r, stream)
 	default:
 		l.refused(r, stream)
 	}
+	return nil
 }
 
 // whole reads an answer that is one JSON text.
@@ -136,8 +165,9 @@ func (l *streamable) refused(r *request, stream *core.Stream) {
 }
 
 // follow reads events until the answer is among them. Where the revision can, it comes
-// back for the rest of a stream that broke, or that the server closed.
-func (l *streamable) follow(r *request, stream *core.Stream) {
+// back for the rest of a stream that broke, or that the server closed. It returns the
+// stream when that goes on behind the answer.
+func (l *streamable) follow(r *request, stream *core.Stream) (rest *source) {
 	c := l.k.c
 	rev := l.k.rev.Load()
 	s := &source{k: l.k, via: r, limit: c.limits.StreamBytes, retry: firstRetry}
@@ -146,9 +176,12 @@ func (l *streamable) follow(r *request, stream *core.Stream) {
 	}
 	for vain := 0; ; vain++ {
 		got, err := s.read(stream)
+		if errors.Is(err, errAnswered) {
+			return s
+		}
 		stream.Body.Close()
 		if r.isOver() {
-			return
+			return nil
 		}
 		if got {
 			vain = 0
@@ -156,18 +189,18 @@ func (l *streamable) follow(r *request, stream *core.Stream) {
 		switch {
 		case err != nil && !errors.Is(err, io.EOF) && s.final:
 			r.finish(reply{err: c.streamFault(r.ctx, err)})
-			return
+			return nil
 		case rev == nil || !rev.Resume || s.last == "" || vain >= c.limits.Resumes:
 			if r.ctx.Err() != nil {
 				r.finish(reply{err: c.ended(r.ctx)})
-				return
+				return nil
 			}
 			r.finish(reply{err: c.unavailable("its stream ended before the answer", err)})
-			return
+			return nil
 		}
 		if stream = l.again(r.ctx, s, vain); stream == nil {
 			r.finish(reply{err: c.unavailable("its stream ended before the answer, and could not be resumed", err)})
-			return
+			return nil
 		}
 	}
 }

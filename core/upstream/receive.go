@@ -87,7 +87,9 @@ func (k *conn) answered(m *message, via *request) {
 		k.c.counts.unknown.Add(1)
 		return
 	}
-	if _, own := k.link.(*streamable); own && via != r {
+	if _, own := k.link.(*streamable); own && via != r && r.carried.Load() {
+		r.cancel()
+	} else if own && via != r {
 		time.AfterFunc(drainTimeout, r.cancel) // its own stream has nothing more to say
 	}
 }

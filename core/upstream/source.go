@@ -17,24 +17,28 @@ type source struct {
 	limit int64 // bytes that are left; 0 = none
 	spent int64
 	final bool // nothing of this stream is to be believed any more
-	drain *time.Timer
+
+	stream  *core.Stream // that is read now
+	decoder *mcp.Decoder
 }
 
 var (
 	errTooLong = errors.New("larger than allowed")
 	errStream  = errors.New("the stream is larger than allowed")
+	// errAnswered is no failure: the stream has the answer, and has not ended.
+	errAnswered = errors.New("the request of the stream is answered")
 )
 
 // read takes events until the stream ends. got tells whether there were any.
 func (s *source) read(stream *core.Stream) (got bool, err error) {
-	decoder := mcp.NewDecoder(stream.Body, int(s.k.c.limits.MessageBytes))
-	defer func() {
-		if s.drain != nil {
-			s.drain.Stop()
-		}
-	}()
+	s.stream, s.decoder = stream, mcp.NewDecoder(stream.Body, int(s.k.c.limits.MessageBytes))
+	return s.next(false)
+}
+
+// next is read for a stream that is read already; answered: also behind the answer.
+func (s *source) next(answered bool) (got bool, err error) {
 	for {
-		e, err := decoder.Next()
+		e, err := s.decoder.Next()
 		if err != nil {
 			s.final = errors.Is(err, mcp.ErrEventTooLarge)
 			return got, err
@@ -54,11 +58,24 @@ func (s *source) read(stream *core.Stream) (got bool, err error) {
 			continue
 		}
 		_ = s.k.receive(e.Data, s.via) // counted there; the next one may be right
-		if s.via != nil && s.drain == nil && s.via.isOver() {
-			// The rest is not waited for, but an end that comes at once leaves the connection whole.
-			s.drain = time.AfterFunc(drainTimeout, s.via.cancel)
+		if !answered && s.via != nil && s.via.isOver() && !s.decoder.Ended() {
+			return got, errAnswered
 		}
 	}
+}
+
+// drain does not wait for the rest of a stream whose answer came, but an end that comes
+// at once leaves the connection whole.
+func (s *source) drain() {
+	defer s.close()
+	defer time.AfterFunc(drainTimeout, s.via.cancel).Stop()
+	_, _ = s.next(true)
+}
+
+// close ends the stream of a request.
+func (s *source) close() {
+	s.stream.Body.Close()
+	s.via.cancel()
 }
 
 // wait is how long to wait before the stream is opened again.
