@@ -268,12 +268,10 @@ func (s *script) take(a *asked) *rule {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	defer func() {
-		s.served[a.key]++
-		if s.served[a.key] == 1 {
+		if s.served[a.key] == 0 {
 			s.first[a.key] = a.id
 		}
-		close(s.changed)
-		s.changed = make(chan struct{})
+		s.counted(a.key)
 	}()
 	for _, r := range s.rules {
 		if r.key == a.key && (r.always || !r.used) {
@@ -285,6 +283,20 @@ func (s *script) take(a *asked) *rule {
 		s.t.Errorf("nobody expects %s %s", a.key, a.body)
 	}
 	return nil
+}
+
+// count notes that something happened.
+func (s *script) count(key string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.counted(key)
+}
+
+// counted is count with the lock held.
+func (s *script) counted(key string) {
+	s.served[key]++
+	close(s.changed)
+	s.changed = make(chan struct{})
 }
 
 // await waits until as many requests of a key were there.
@@ -357,6 +369,7 @@ func (s *script) step(ctx context.Context, a *asked, name, rest string) bool {
 	case "hold":
 		select {
 		case <-ctx.Done():
+			s.count("gone") // the client closed the stream
 		case <-s.life.Done():
 		}
 	default:
