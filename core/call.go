@@ -114,10 +114,16 @@ type Result struct {
 	// TakesRefusals tells that the call wants to be repeated also when the client answers
 	// InputRequests with errors (Call.InputRefusals): whoever asked decides what then.
 	TakesRefusals bool
-	// Forget, when set on a result that asks for more, gives the call up: whoever knows that
-	// nobody comes back with the answers calls it, so that nothing waits for them. It does
-	// not wait. nil = nothing waits.
+	// Forget, when set on a result that asks for more, ends what waits for the answers. It
+	// does not wait. Whoever knows that nobody comes back with them calls GiveUp.
 	Forget func() `json:"-"`
+}
+
+// GiveUp tells what waits for the answers to InputRequests that none will come. r may be nil.
+func (r *Result) GiveUp() {
+	if r != nil && r.Forget != nil {
+		r.Forget()
+	}
 }
 
 // Size adds up the bytes of what a result holds, roughly and without encoding it; 0 for

@@ -145,7 +145,7 @@ func (h *handler) fill(ctx context.Context, call *core.Call, p *prompt) (*core.R
 func (h *handler) embed(ctx context.Context, call *core.Call, uri string) ([]core.ResourceContents, error) {
 	inner := *call
 	inner.Tool, inner.Arguments, inner.Values = uri, nil, nil
-	inner.InputResponses, inner.RequestState = nil, nil
+	inner.InputResponses, inner.InputRefusals, inner.RequestState = nil, nil, nil
 	r, variables := h.find(ctx, call.Who, uri)
 	err := noResource(uri)
 	var result *core.Result
@@ -162,6 +162,7 @@ func (h *handler) embed(ctx context.Context, call *core.Call, uri string) ([]cor
 		return nil, err
 	}
 	if len(result.InputRequests) > 0 {
+		result.GiveUp()
 		return nil, &core.Error{Code: core.CodeInvalid, Message: "a resource that asks for input cannot be embedded in a prompt", Fix: "read it by itself"}
 	}
 	return result.Contents, nil

@@ -39,7 +39,7 @@ func (x *exchange) invoke(ctx context.Context, call *core.Call,
 		case x.rev.Envelope || !asks(result):
 			return result, nil
 		case round == x.e.limits.Rounds:
-			forget(result)
+			result.GiveUp()
 			return nil, &core.Error{
 				Code:    core.CodeLimited,
 				Message: "the call asked for more input " + strconv.Itoa(round) + " times and still has no result",
@@ -47,21 +47,14 @@ func (x *exchange) invoke(ctx context.Context, call *core.Call,
 		}
 		answers, refusals, err := x.askAll(ctx, result)
 		if err != nil {
-			forget(result)
+			result.GiveUp()
 			return nil, err
 		}
 		if len(refusals) > 0 && !result.TakesRefusals {
-			forget(result)
+			result.GiveUp()
 			return core.ErrorResult(refusedFirst(result.InputRequests, refusals)), nil
 		}
 		call.InputResponses, call.InputRefusals, call.RequestState = answers, refusals, result.RequestState
-	}
-}
-
-// forget gives up a call that asks for more, since nobody will say it.
-func forget(r *core.Result) {
-	if r.Forget != nil {
-		r.Forget()
 	}
 }
 
@@ -219,7 +212,7 @@ func (x *exchange) allowed(requests []core.InputRequest) error {
 // appendInputRequired returns the response with InputRequiredResult (2026-07-28, MRTR).
 func (x *exchange) appendInputRequired(call *core.Call, r *core.Result) ([]byte, error) {
 	if err := x.allowed(r.InputRequests); err != nil {
-		forget(r)
+		r.GiveUp()
 		return nil, err
 	}
 	dst := append(x.open(512), `{"resultType":"input_required"`...)

@@ -113,6 +113,7 @@ func (h *Host) uncalled(ctx context.Context, s *sandbox.Scope, tool, why string)
 // answer writes the frame of a result. One that says isError is an answer too.
 func (h *Host) answer(ctx context.Context, s *sandbox.Scope, tool string, r *core.Result) ([]byte, int64) {
 	if r != nil && len(r.InputRequests) > 0 {
+		r.GiveUp()
 		return abi.AppendOut(nil, abi.ToolError, nil, []byte("the tool "+tool+" wants to ask its user, which is not possible from a plugin")), 0
 	}
 	frame, err := result.Append(abi.AppendOut(nil, abi.OK, nil, nil), r)

@@ -35,6 +35,7 @@ func callable() Options {
 
 func TestCallTool(t *testing.T) {
 	calm := &core.Result{Content: []core.Content{core.Text("found")}}
+	given := 0
 	tests := []struct {
 		name   string
 		frame  []byte
@@ -67,7 +68,7 @@ func TestCallTool(t *testing.T) {
 		{"any error", toolFrame("exact", "{}"), func(*core.Call) (*core.Result, error) { return nil, errors.New("password is x") }, abi.Internal, "", ""},
 		{"no result", toolFrame("exact", "{}"), func(*core.Call) (*core.Result, error) { return nil, nil }, abi.Internal, "", ""},
 		{"asks its user", toolFrame("exact", "{}"), func(*core.Call) (*core.Result, error) {
-			return &core.Result{InputRequests: []core.InputRequest{{Key: "k"}}}, nil
+			return &core.Result{InputRequests: []core.InputRequest{{Key: "k"}}, Forget: func() { given++ }}, nil
 		}, abi.ToolError, "the tool exact wants to ask its user, which is not possible from a plugin", ""},
 	}
 	for _, tt := range tests {
@@ -101,6 +102,9 @@ func TestCallTool(t *testing.T) {
 				t.Error("a tool within another reaches the client")
 			}
 		})
+	}
+	if given != 1 {
+		t.Errorf("what asks its user was given up %d times, want once", given)
 	}
 }
 
