@@ -68,6 +68,14 @@ type Stream struct {
 	Body   io.ReadCloser
 }
 
+// Leaver is the second interface of the Body of a Stream.
+type Leaver interface {
+	// Leave ends the reading of a body that has nothing more to say, and whose end is
+	// about to come: it is not waited for, and the connection is used again once it has
+	// come. It does nothing and returns false where that cannot be. Whoever reads calls it.
+	Leave() bool
+}
+
 // Get returns the first value of a header, name in any case; "" when absent.
 func (s *Stream) Get(name string) string { return first(s.Header, name) }
 

@@ -24,6 +24,7 @@ type conn struct {
 	freed  time.Time // when it went idle
 	reused bool      // it has served an exchange before
 	by     time.Time // the deadline that is set
+	tail   []byte    // the end of an answer that nobody waited for: it comes before anything else; nil = none
 
 	// Of the exchange that runs:
 	sent    int       // bytes of the request that the kernel took
@@ -221,6 +222,23 @@ func ended(err error) error {
 		return io.ErrUnexpectedEOF
 	}
 	return err
+}
+
+// settled tells whether the end of the last answer has come, where nobody waited for it.
+// dead is true when something else came.
+func (c *conn) settled() (quiet, dead bool) {
+	if c.tail == nil {
+		return true, false
+	}
+	n := c.probe.swallow(c.buf[:len(c.tail)])
+	switch {
+	case n == 0:
+		return false, false
+	case n != len(c.tail) || !bytes.Equal(c.buf[:n], c.tail):
+		return false, true
+	}
+	c.tail = nil
+	return true, false
 }
 
 // close ends the connection. A reset saves the FIN handshake states, but would

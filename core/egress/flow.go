@@ -120,6 +120,23 @@ func (f *flow) end(whole bool) {
 	f.pool.give(c, f.pool.now())
 }
 
+// leave gives the connection back when nothing but the end of the body can come: it is
+// the pool's to see whether that does.
+func (f *flow) leave() bool {
+	c := f.c
+	held := c.buf[c.r:c.w]
+	if !c.plain || !f.keep || !f.chunked || !f.begun || f.left > 0 || f.err != nil || len(held) >= len(lastChunk) || !bytes.HasPrefix(lastChunk, held) {
+		return false
+	}
+	if f.over.Swap(true) {
+		return false
+	}
+	f.err = errAborted
+	c.tail = lastChunk[len(held):]
+	f.pool.give(c, f.pool.now())
+	return true
+}
+
 // Close closes the connection unless the body was read to its end. It may be called
 // beside Read, which then fails.
 func (f *flow) Close() error {

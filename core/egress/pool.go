@@ -152,23 +152,49 @@ func neverStarted() bool { return true }
 // take returns an idle connection that still looks alive, or nil. That it is silent
 // is seen now, or by the exchange where it can look for itself.
 func (p *pool) take(now time.Time) *conn {
+	var early []*conn // the end of their last answer has not come
+	defer func() {
+		for _, c := range early {
+			p.put(c)
+		}
+	}()
 	for {
-		p.mu.Lock()
-		n := len(p.free) - 1
-		if n < 0 {
-			p.mu.Unlock()
+		c := p.pop()
+		if c == nil {
 			return nil
 		}
-		c := p.free[n]
-		p.free[n] = nil
-		p.free = p.free[:n]
-		p.mu.Unlock()
+		quiet, dead := c.settled()
+		switch {
+		case dead || now.Sub(c.freed) >= p.keep:
+			c.close()
+		case !quiet:
+			if early = append(early, c); len(early) >= maxEarly {
+				return nil
+			}
 		// Bytes that wait before we asked are the answer to nobody's request.
-		if now.Sub(c.freed) < p.keep && (c.plain || c.probe.quiet()) {
+		case c.plain || c.probe.quiet():
 			return c
+		default:
+			c.close()
 		}
-		c.close()
 	}
+}
+
+// maxEarly bounds how many connections are asked in vain before a new one is made.
+const maxEarly = 4
+
+// pop takes the warmest connection; nil = there is none.
+func (p *pool) pop() *conn {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	n := len(p.free) - 1
+	if n < 0 {
+		return nil
+	}
+	c := p.free[n]
+	p.free[n] = nil
+	p.free = p.free[:n]
+	return c
 }
 
 // give puts a connection back; it is not ours from then on.
@@ -177,6 +203,11 @@ func (p *pool) give(c *conn, now time.Time) {
 	if c.want = 0; len(c.buf) != bufferSize {
 		c.buf = *readBuffers.Get().(*[]byte)
 	}
+	p.put(c)
+}
+
+// put makes an idle connection the warmest one.
+func (p *pool) put(c *conn) {
 	p.mu.Lock()
 	kept := !p.closed && len(p.free) < maxFree
 	if kept {
@@ -188,13 +219,29 @@ func (p *pool) give(c *conn, now time.Time) {
 	}
 }
 
+// maxTail is how long the end of an answer may be late that nobody waits for.
+const maxTail = 10 * time.Second
+
+// alive tells whether an idle connection may be of use later.
+func (p *pool) alive(c *conn, now time.Time) bool {
+	since := now.Sub(c.freed)
+	quiet, dead := c.settled()
+	switch {
+	case dead || since >= p.keep:
+		return false
+	case !quiet:
+		return since < maxTail
+	}
+	return c.probe.quiet()
+}
+
 // sweep closes what was idle too long, or was closed by the upstream.
 func (p *pool) sweep(now time.Time) {
 	var gone []*conn
 	p.mu.Lock()
 	live := p.free[:0]
 	for _, c := range p.free {
-		if now.Sub(c.freed) < p.keep && c.probe.quiet() {
+		if p.alive(c, now) {
 			live = append(live, c)
 		} else {
 			gone = append(gone, c)

@@ -12,5 +12,7 @@ func newProbe(net.Conn) *probe { return nil }
 
 func (*probe) quiet() bool { return true }
 
-// converse is never called: there is no probe.
+// swallow and converse are never called: there is no probe.
+func (*probe) swallow([]byte) int { return -1 }
+
 func (*probe) converse(_, _ []byte) (sent, got int, err error) { return 0, 0, nil }

@@ -17,6 +17,7 @@ type probe struct {
 	busy bool
 	one  [1]byte
 	look func(fd uintptr)      // made once, so that asking allocates nothing
+	take func(fd uintptr)      // the same, for swallow
 	step func(fd uintptr) bool // the same, for converse
 
 	out, in   []byte
@@ -38,6 +39,15 @@ func newProbe(c net.Conn) *probe {
 	p.look = func(fd uintptr) {
 		_, err := syscall.Read(int(fd), p.one[:])
 		p.busy = !errors.Is(err, syscall.EAGAIN)
+	}
+	p.take = func(fd uintptr) {
+		n, err := syscall.Read(int(fd), p.in)
+		switch {
+		case n > 0:
+			p.got = n
+		case !errors.Is(err, syscall.EAGAIN):
+			p.got = -1
+		}
 	}
 	p.step = func(fd uintptr) bool {
 		if p.asked {
@@ -106,6 +116,17 @@ func (p *probe) read(fd int) bool {
 		}
 		return true
 	}
+}
+
+// swallow reads up to len(in) bytes that are there: 0 when there are none, -1 when the
+// connection is over.
+func (p *probe) swallow(in []byte) int {
+	p.in, p.got = in, 0
+	err := p.raw.Control(p.take)
+	if p.in = nil; err != nil {
+		return -1
+	}
+	return p.got
 }
 
 // quiet tells that neither bytes nor the end of the stream wait to be read. A byte

@@ -159,6 +159,18 @@ func (t *tap) Close() error {
 	return nil
 }
 
+// Leave implements core.Leaver for answers in chunks that nothing decodes, on connections
+// without TLS.
+func (t *tap) Leave() bool {
+	f, ok := t.source.(*flow)
+	if !ok || t.from != io.Reader(f) || t.err != nil || !f.leave() {
+		return false
+	}
+	t.err = &core.Error{Code: core.CodeCancelled, Message: "connection " + t.upstream.name + ": the body of the answer was left before its end"}
+	t.finish()
+	return true
+}
+
 // finish ends the stream and its watch over the context. It returns false when something
 // else had ended it.
 func (t *tap) finish() bool {

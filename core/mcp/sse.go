@@ -131,6 +131,9 @@ func (d *Decoder) Next() (Event, error) {
 // Next would not wait.
 func (d *Decoder) Ended() bool { return d.err != nil && d.r == len(d.buf) }
 
+// Empty tells whether all that was read is handed out.
+func (d *Decoder) Empty() bool { return d.r == len(d.buf) }
+
 // line reads up to LF, CR or CRLF, which it drops. The line lives until the next one.
 func (d *Decoder) line(limit int) ([]byte, error) {
 	if err := d.begin(); err != nil {

@@ -67,7 +67,7 @@ func (l *streamable) header(more []core.Field, body bool) []core.Field {
 
 func (l *streamable) send(_ context.Context, r *request, message []byte) {
 	if !l.k.c.spawn(func() {
-		if rest := l.exchange(r, message); rest != nil {
+		if rest := l.exchange(r, message); rest != nil && !rest.leave() {
 			rest.drain()
 		}
 	}) {
@@ -89,7 +89,7 @@ func (l *streamable) carry(ctx context.Context, r *request, message []byte) {
 	r.carried.Store(true)
 	stop := context.AfterFunc(ctx, func() { r.abandon("the caller no longer waits") })
 	defer stop()
-	if rest := l.exchange(r, message); rest != nil && !c.spawn(rest.drain) {
+	if rest := l.exchange(r, message); rest != nil && !rest.leave() && !c.spawn(rest.drain) {
 		rest.close()
 	}
 }

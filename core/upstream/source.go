@@ -72,6 +72,16 @@ func (s *source) drain() {
 	_, _ = s.next(true)
 }
 
+// leave lets the end of a stream come by itself, where the connection can wait for it.
+func (s *source) leave() bool {
+	body, can := s.stream.Body.(core.Leaver)
+	if !can || !s.decoder.Empty() || !body.Leave() {
+		return false
+	}
+	s.via.cancel()
+	return true
+}
+
 // close ends the stream of a request.
 func (s *source) close() {
 	s.stream.Body.Close()
