@@ -148,18 +148,18 @@ type HeldDefinition struct {
 
 // RemoteStatus is how an upstream is, for people and metrics.
 type RemoteStatus struct {
-	Name      string    `json:"name"`
-	Transport string    `json:"transport"`          // http, sse or stdio
-	Revision  string    `json:"revision,omitempty"` // that was found; empty = not reached yet
-	State     string    `json:"state"`              // up, down, connecting, idle (a process that nobody needs) or disabled
-	Since     *time.Time `json:"since,omitempty"` // it is up, or down
-	Error     string    `json:"error,omitempty"` // why it is down, fit to be shown
-	Sessions  int       `json:"sessions"`        // open
-	Parked    int       `json:"parked"`          // calls that wait for what their clients say
-	Restarts  int       `json:"restarts"`        // of a process
-	Tools     int       `json:"tools"`           // that clients get; likewise the next three
-	Prompts   int       `json:"prompts"`
-	Resources int       `json:"resources"`
-	Templates int       `json:"templates"`
-	Held      int       `json:"held"` // definitions that wait for approval, or were refused
+	Name      string     `json:"name"`
+	Transport string     `json:"transport"`          // http, sse or stdio
+	Revision  string     `json:"revision,omitempty"` // that was found; empty = not reached yet
+	State     string     `json:"state"`              // up, down, connecting, idle (a process that nobody needs) or disabled
+	Since     *time.Time `json:"since,omitempty"`    // it is up, or down
+	Error     string     `json:"error,omitempty"`    // why it is down, fit to be shown
+	Sessions  int        `json:"sessions"`           // open
+	Parked    int        `json:"parked"`             // calls that wait for what their clients say
+	Restarts  int        `json:"restarts"`           // of a process
+	Tools     int        `json:"tools"`              // that clients get; likewise the next three
+	Prompts   int        `json:"prompts"`
+	Resources int        `json:"resources"`
+	Templates int        `json:"templates"`
+	Held      int        `json:"held"` // definitions that wait for approval, or were refused
 }

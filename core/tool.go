@@ -30,6 +30,19 @@ type HeaderParam struct {
 	Type   string   // string, integer, boolean
 }
 
+// In returns the argument in the values of a call; nil when it is not there.
+func (p *HeaderParam) In(values map[string]any) any {
+	var value any = values
+	for _, name := range p.Path {
+		inner, ok := value.(map[string]any)
+		if !ok {
+			return nil
+		}
+		value = inner[name]
+	}
+	return value
+}
+
 // Prompt is one prompt as clients see it.
 type Prompt struct {
 	Name, Title, Description string

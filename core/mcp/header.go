@@ -94,7 +94,7 @@ func checkParamHeaders(h Header, declared []core.HeaderParam, arguments map[stri
 		if f != nil {
 			return f
 		}
-		body := reach(arguments, d.Path)
+		body := d.In(arguments)
 		switch {
 		case body == nil && !present:
 			continue
@@ -112,19 +112,6 @@ func checkParamHeaders(h Header, declared []core.HeaderParam, arguments map[stri
 		}
 	}
 	return nil
-}
-
-// reach returns the value at a chain of property names, or nil.
-func reach(object map[string]any, path []string) any {
-	var value any = object
-	for _, name := range path {
-		inner, ok := value.(map[string]any)
-		if !ok {
-			return nil
-		}
-		value = inner[name]
-	}
-	return value
 }
 
 // sameValue compares the text of a header with a JSON value; numbers by value.

@@ -44,25 +44,12 @@ func headerValue(s string) string {
 // paramHeaders appends the Mcp-Param headers that a tool wants.
 func paramHeaders(dst []core.Field, declared []core.HeaderParam, arguments map[string]any) []core.Field {
 	for i := range declared {
-		value, ok := scalar(reach(arguments, declared[i].Path))
+		value, ok := scalar(declared[i].In(arguments))
 		if ok {
 			dst = append(dst, core.Field{Name: headerParam + declared[i].Header, Value: headerValue(value)})
 		}
 	}
 	return dst
-}
-
-// reach returns the value at a chain of property names, or nil.
-func reach(object map[string]any, path []string) any {
-	var value any = object
-	for _, name := range path {
-		inner, ok := value.(map[string]any)
-		if !ok {
-			return nil
-		}
-		value = inner[name]
-	}
-	return value
 }
 
 // scalar is the text of a value that a header may hold: a string, a boolean, or an
