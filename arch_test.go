@@ -94,6 +94,7 @@ var testsMay = map[string][]string{
 	"core/documents":   {"core/config", "core/gateway"},                                      // drafts are read and built for real
 	"plugins/hostcall": {"core/egress"},                                                      // the guard against private addresses is worth a test through the real door
 	"plugins":          {"core/egress"},                                                      // a registry, likewise
+	"core/roster":      {"core/egress"},                                                      // upstreams that come and go, on the wire
 	"core/upstream":    {"core/egress"},                                                      // streams of upstreams, sessions and cancels are worth a test on the wire
 }
 
@@ -129,7 +130,7 @@ var libraries = []library{
 	{"github.com/expr-lang/expr", []string{"core/expression"}, nil, "expressions are bounded in time, memory and output in one place"},
 	{"github.com/itchyny/gojq", []string{"core/expression"}, nil, "expressions are bounded in time, memory and output in one place"},
 	{"github.com/sony/gobreaker", []string{"core/egress"}, nil, "upstreams are guarded in one place"},
-	{"github.com/modelcontextprotocol/go-sdk", []string{"core/interop", "core/bench"}, []string{"core/upstream"}, "a peer to test and to measure against; the hot path is our own"},
+	{"github.com/modelcontextprotocol/go-sdk", []string{"core/interop", "core/bench"}, []string{"core/upstream", "core/roster"}, "a peer to test and to measure against; the hot path is our own"},
 }
 
 // call is a name of the standard library that few rooms may use.

@@ -77,5 +77,6 @@ func self(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	exe, err := os.Executable()
 	ts.Check(err)
+	ts.Check(os.Chmod(exe, 0o755)) // with an umask of 002 the group could write it, which is refused
 	ts.Setenv(args[0], exe)
 }

@@ -73,8 +73,11 @@ func (p *pinned) judge(ctx context.Context, c *core.UpstreamConfig, offered *ups
 // decided is kept in memory, and written with the next judgement. p.mu is held.
 func (p *pinned) hear(ctx context.Context, c *core.UpstreamConfig, all []pins.Definition) *pins.Judgement {
 	for try := 1; ; try++ {
-		known, sure := p.known(ctx)
+		known, unsaved, sure := p.known(ctx)
 		judged := p.decide(c, known, sure, all)
+		if sure && p.r.o.Change != nil {
+			save(judged, unsaved, c.Name)
+		}
 		if len(judged.Put)+len(judged.Delete) == 0 {
 			return judged
 		}
@@ -85,7 +88,7 @@ func (p *pinned) hear(ctx context.Context, c *core.UpstreamConfig, all []pins.De
 		err := p.r.o.Change(ctx, c.Name, judged.Write)
 		switch code := core.AsError(err).Code; {
 		case err == nil:
-			p.memory = nil
+			p.memory = slices.DeleteFunc(p.memory, func(pin core.Pin) bool { return pin.Server == c.Name })
 			return judged
 		case (code == core.CodeChanged || code == core.CodeConflict || code == core.CodeNotFound) && try < 4 && ctx.Err() == nil:
 			continue // another replica was faster
@@ -98,16 +101,35 @@ func (p *pinned) hear(ctx context.Context, c *core.UpstreamConfig, all []pins.De
 	}
 }
 
+// save adds what the store was not told yet to what is written.
+func save(judged *pins.Judgement, unsaved []core.Pin, server string) {
+	judged.Delete = slices.DeleteFunc(judged.Delete, func(pin core.Pin) bool { // it was never there
+		return slices.ContainsFunc(unsaved, func(one core.Pin) bool { return one.Key() == pin.Key() })
+	})
+	settled := map[core.Key]bool{}
+	for _, list := range [][]core.Pin{judged.Put, judged.Delete} {
+		for i := range list {
+			settled[list[i].Key()] = true
+		}
+	}
+	for i := range unsaved {
+		if one := unsaved[i]; one.Server == server && !settled[one.Key()] {
+			one.Stamp = core.Stamp{}
+			judged.Put = append(judged.Put, one)
+		}
+	}
+}
+
 // known returns the pins: those of the store, and what it was not told yet; and whether
 // these are all of them.
-func (p *pinned) known(ctx context.Context) (all []core.Pin, sure bool) {
+func (p *pinned) known(ctx context.Context) (all, unsaved []core.Pin, sure bool) {
 	if p.r.o.Pins == nil {
-		return p.memory, true
+		return p.memory, nil, true
 	}
 	stored, err := p.r.o.Pins(ctx)
 	if err != nil {
 		p.r.o.Log.Warn("what was approved of upstreams cannot be read", "error", err)
-		return p.memory, false
+		return p.memory, nil, false
 	}
 	have := map[core.Key]bool{}
 	for i := range stored {
@@ -115,10 +137,10 @@ func (p *pinned) known(ctx context.Context) (all []core.Pin, sure bool) {
 	}
 	for i := range p.memory {
 		if !have[p.memory[i].Key()] {
-			stored = append(slices.Clip(stored), p.memory[i])
+			unsaved = append(unsaved, p.memory[i])
 		}
 	}
-	return stored, true
+	return slices.Concat(stored, unsaved), unsaved, true
 }
 
 // decide judges by the policy of an upstream. What one with the policy pin offers when it
@@ -189,11 +211,16 @@ func cleanText(text string) string {
 	if err != nil {
 		return "" // what cannot be cleaned is not shown
 	}
-	var out struct{ Description string }
-	if wire.Unmarshal(clean, &out) != nil {
+	var out []byte
+	if err := wire.Fields(clean, func(name string, v json.RawMessage) error {
+		if name == "description" {
+			out = wire.AppendUnquoted(nil, v)
+		}
+		return nil
+	}); err != nil {
 		return ""
 	}
-	return out.Description
+	return string(out)
 }
 
 // cleanObject does so with an object that has a name, a title and a description.
