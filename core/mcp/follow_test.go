@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -248,4 +250,40 @@ func TestListenFollows(t *testing.T) {
 		}
 		s.sink.stream.leave()
 	})
+}
+
+// TestManyFollows: requests of a session that cross each other, and its end in the middle
+// of them, leave no follow behind; the rig looks.
+func TestManyFollows(t *testing.T) {
+	rig := newRig(t, Limits{})
+	session := rig.open("2025-11-25", "{}")
+	var turns atomic.Int64
+	rig.h.follow = func(context.Context, string) error {
+		if turns.Add(1)%5 == 0 {
+			return errors.New("not now")
+		}
+		return nil
+	}
+	var work sync.WaitGroup
+	for worker := range 4 {
+		work.Go(func() {
+			for n := range 100 {
+				method := "subscribe"
+				if (n+worker)%3 == 0 {
+					method = "unsubscribe"
+				}
+				request := inSession(session, fmt.Sprintf(`{"jsonrpc":"2.0","id":"%d-%d","method":"resources/%s","params":{"uri":"a:%d"}}`, worker, n, method, n%2))
+				request.Handler = rig.h
+				rig.h.taken.Add(1)
+				rig.e.Handle(context.Background(), request, newFakeSink())
+				if worker == 0 && n == 80 {
+					rig.sessions.End(context.Background(), session)
+				}
+			}
+		})
+	}
+	work.Wait()
+	if _, ever := rig.h.following("a:0"); ever < 10 {
+		t.Errorf("%d follows: too few to cross each other", ever)
+	}
 }
