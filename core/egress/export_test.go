@@ -36,11 +36,7 @@ func Late(e *Egress) (n int) {
 	for _, s := range e.pools {
 		p := s.transport.(*pool)
 		p.mu.Lock()
-		for _, c := range p.free {
-			if c.tail != nil {
-				n++
-			}
-		}
+		n += len(p.late)
 		p.mu.Unlock()
 	}
 	return n

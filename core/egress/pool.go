@@ -6,6 +6,7 @@ import (
 	"errors"
 	"log/slog"
 	"os"
+	"slices"
 	"sync"
 	"time"
 
@@ -31,6 +32,7 @@ type pool struct {
 
 	mu     sync.Mutex
 	free   []*conn
+	late   []*conn // their last answer has not ended; the first is the oldest
 	closed bool
 }
 
@@ -152,14 +154,24 @@ func neverStarted() bool { return true }
 // take returns an idle connection that still looks alive, or nil. That it is silent
 // is seen now, or by the exchange where it can look for itself.
 func (p *pool) take(now time.Time) *conn {
-	var early []*conn // the end of their last answer has not come
-	defer func() {
-		for _, c := range early {
-			p.put(c)
-		}
-	}()
 	for {
 		c := p.pop()
+		if c == nil {
+			return p.takeLate(now)
+		}
+		// Bytes that wait before we asked are the answer to nobody's request.
+		if now.Sub(c.freed) < p.keep && (c.plain || c.probe.quiet()) {
+			return c
+		}
+		c.close()
+	}
+}
+
+// takeLate is take for those whose last answer had not ended when they were given back.
+// The first of them is the likeliest to have seen the end.
+func (p *pool) takeLate(now time.Time) *conn {
+	for range maxEarly {
+		c := p.popLate()
 		if c == nil {
 			return nil
 		}
@@ -167,21 +179,29 @@ func (p *pool) take(now time.Time) *conn {
 		switch {
 		case dead || now.Sub(c.freed) >= p.keep:
 			c.close()
-		case !quiet:
-			if early = append(early, c); len(early) >= maxEarly {
-				return nil
-			}
-		// Bytes that wait before we asked are the answer to nobody's request.
-		case c.plain || c.probe.quiet():
+		case quiet:
 			return c
 		default:
-			c.close()
+			p.put(c)
 		}
 	}
+	return nil
 }
 
 // maxEarly bounds how many connections are asked in vain before a new one is made.
 const maxEarly = 4
+
+func (p *pool) popLate() *conn {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if len(p.late) == 0 {
+		return nil
+	}
+	c := p.late[0]
+	p.late[0] = nil
+	p.late = p.late[1:]
+	return c
+}
 
 // pop takes the warmest connection; nil = there is none.
 func (p *pool) pop() *conn {
@@ -206,11 +226,15 @@ func (p *pool) give(c *conn, now time.Time) {
 	p.put(c)
 }
 
-// put makes an idle connection the warmest one.
+// put makes an idle connection the warmest one, or the last in the line.
 func (p *pool) put(c *conn) {
 	p.mu.Lock()
-	kept := !p.closed && len(p.free) < maxFree
-	if kept {
+	kept := !p.closed && len(p.free)+len(p.late) < maxFree
+	switch {
+	case !kept:
+	case c.tail != nil:
+		p.late = append(p.late, c)
+	default:
 		p.free = append(p.free, c)
 	}
 	p.mu.Unlock()
@@ -248,7 +272,19 @@ func (p *pool) sweep(now time.Time) {
 		}
 	}
 	clear(p.free[len(live):])
-	p.free = live
+	late := p.late[:0]
+	for _, c := range p.late {
+		switch {
+		case !p.alive(c, now):
+			gone = append(gone, c)
+		case c.tail == nil: // the end has come
+			live = append(live, c)
+		default:
+			late = append(late, c)
+		}
+	}
+	clear(p.late[len(late):])
+	p.free, p.late = live, late
 	p.mu.Unlock()
 	for _, c := range gone {
 		c.close()
@@ -258,14 +294,14 @@ func (p *pool) sweep(now time.Time) {
 func (p *pool) idle() int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return len(p.free)
+	return len(p.free) + len(p.late)
 }
 
 // close closes the idle connections; busy ones close when their exchange ends.
 func (p *pool) close() {
 	p.mu.Lock()
-	gone := p.free
-	p.free, p.closed = nil, true
+	gone := slices.Concat(p.free, p.late)
+	p.free, p.late, p.closed = nil, nil, true
 	p.mu.Unlock()
 	for _, c := range gone {
 		c.close()
