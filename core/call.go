@@ -57,6 +57,7 @@ type Call struct {
 	// it asked for ("" = none): an invoker may skip work nobody sees.
 	Progress bool
 	LogLevel string
+	LogUsual bool // it did not ask: LogLevel is what revisions with sessions begin with
 	// Detach closes the client's stream in the middle of the call so that it comes
 	// back with Last-Event-ID after retry. It returns false where the revision or
 	// the transport has no resumption; then nothing happened.

@@ -25,6 +25,7 @@ type exchange struct {
 	session *Session // nil in revisions without
 	out     outlet
 	level   string // the lowest log level that the client wants; "" none
+	usual   bool   // it did not say: level is that of every session
 
 	over     atomic.Bool // the answer is on its way: notifications come too late
 	mu       sync.Mutex
@@ -154,7 +155,7 @@ func (x *exchange) call(kind, name string) *core.Call {
 	c.For = core.Object{Kind: kind, Server: server, Name: name}
 	c.ID, c.Who, c.Auth, c.Meta, c.Header = x.r.ID, x.r.Who, x.r.Auth, x.m.p.meta, x.r.Header
 	x.token = x.m.p.m.progressToken
-	c.Progress, c.LogLevel = x.token != nil, x.level
+	c.Progress, c.LogLevel, c.LogUsual = x.token != nil, x.level, x.usual
 	// A method as a value is an allocation: most calls need none.
 	if c.Notify = unheard; c.Progress || c.LogLevel != "" {
 		c.Notify = x.notify

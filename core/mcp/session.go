@@ -32,6 +32,7 @@ type Session struct {
 	rev             *revision // nil before initialize on the 2024-11-05 transport
 	client          core.Client
 	level           string // the lowest log level to send
+	leveled         bool   // the client has set it
 	subscribed      map[string]*subscription
 	subscribedBytes int
 	running         []*running             // at most limits.InFlight
@@ -201,7 +202,7 @@ func (s *Session) start(c *running, x *exchange) *fault {
 			strconv.Itoa(s.limits.InFlight), status: 200}
 	}
 	s.running = append(s.running, c)
-	x.rev, x.invocation.Client, x.level = s.agreed(), s.client, s.level
+	x.rev, x.invocation.Client, x.level, x.usual = s.agreed(), s.client, s.level, !s.leveled
 	return nil
 }
 
@@ -267,7 +268,7 @@ func (s *Session) answered(id string, a answer) {
 func (s *Session) setLevel(level string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.level = level
+	s.level, s.leveled = level, true
 }
 
 // pipe sends a message on the stream of the 2024-11-05 transport.

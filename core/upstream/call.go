@@ -72,7 +72,9 @@ func (c *Client) result(ctx context.Context, w *work) (out *core.Result, err err
 			return false, nil
 		}
 		can := p.rev.knows(abilitiesOf(w.call.Client.Capabilities))
-		if can == 0 && (severity(w.call.LogLevel) < 0 || !p.offers("logging")) {
+		// A client that asks for no log level gets what comes on the stream of its call: for
+		// less than a question or a level of its own no session is set apart.
+		if can == 0 && (w.call.LogUsual || severity(w.call.LogLevel) < 0 || !p.offers("logging")) {
 			a := c.plainly(ctx, p, w)
 			out, again, err = c.outcome(ctx, p, w, &a)
 			return again, err

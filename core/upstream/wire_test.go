@@ -185,3 +185,26 @@ func TestCallsBesideStreams(t *testing.T) {
 		})
 	}
 }
+
+// Clients of sessions have a log level that they did not ask for: no session is set apart
+// for that, as it is for one that they did.
+func TestUsualLogLevelNeedsNoSession(t *testing.T) {
+	for _, m := range modes() {
+		if m.name != "stateful" {
+			continue
+		}
+		c := m.open(t, newShelf())
+		for _, tt := range []struct {
+			usual    bool
+			sessions int
+		}{{true, 1}, {false, 2}} {
+			call := request("tool", "echo", `{"nonce":"n"}`)
+			call.LogLevel, call.LogUsual = "info", tt.usual
+			r, err := c.CallTool(within(t), call)
+			wantText(t, r, err, "n")
+			if n := c.State().Sessions; n != tt.sessions {
+				t.Errorf("usual %v: %d sessions, want %d", tt.usual, n, tt.sessions)
+			}
+		}
+	}
+}
