@@ -44,6 +44,7 @@ type commands struct {
 	Serve             serveCommand       `cmd:"" help:"Serve the gateway documents."`
 	Check             checkCommand       `cmd:"" help:"Check gateway documents and report every mistake."`
 	Schema            schemaCommand      `cmd:"" help:"Print the JSON Schema of a gateway document."`
+	Import            importCommand      `cmd:"" help:"Write a gateway document of the MCP servers that Claude, Cursor, VS Code or the MCP registry name."`
 	ConformanceServer conformanceCommand `cmd:"" name:"conformance-server" help:"Serve the fixtures of the MCP conformance suites at /mcp."`
 	Admin             adminCommands      `cmd:"" help:"Set up and change users, tokens and documents; back up the store."`
 	Audit             auditCommands      `cmd:"" help:"Verify and export the audit trail."`
