@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -38,13 +37,7 @@ func (k importCommand) run(_ context.Context, c console) int {
 	if !filepath.IsAbs(home) {
 		home = ""
 	}
-	f, err := config.ReadForeign(text, config.ForeignOptions{Home: home, Look: func(name string) string {
-		path, err := exec.LookPath(name)
-		if err != nil || !filepath.IsAbs(path) {
-			return ""
-		}
-		return path
-	}})
+	f, err := config.ReadForeign(text, config.ForeignOptions{Home: home, Look: func(name string) string { return look(c, name) }})
 	if err != nil {
 		return c.complain("import "+k.File, err)
 	}
@@ -63,8 +56,23 @@ func (k importCommand) run(_ context.Context, c console) int {
 	return exitOK
 }
 
+// look finds a program as a shell does; "" = it is not there.
+func look(c console, name string) string {
+	if strings.ContainsRune(name, filepath.Separator) {
+		return ""
+	}
+	list, _ := c.lookup("PATH")
+	for _, dir := range filepath.SplitList(list) {
+		path := filepath.Join(dir, name)
+		if about, err := os.Stat(path); err == nil && filepath.IsAbs(path) && about.Mode().IsRegular() && about.Mode().Perm()&0o111 != 0 {
+			return path
+		}
+	}
+	return ""
+}
+
 func (k importCommand) read() ([]byte, error) {
-	in := os.Stdin
+	in := os.NewFile(0, "standard input")
 	if k.File != "-" {
 		file, err := os.Open(k.File)
 		if err != nil {
