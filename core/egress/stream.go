@@ -75,8 +75,9 @@ type tap struct {
 	left     int64 // of the limit
 	headAt   time.Time
 	ended    func() error // of the context
-	stop     func() bool  // watching the context
-	err      error        // of the last Read
+	waiter   core.Waiter
+	stop     func() bool // watching the context
+	err      error       // of the last Read
 	over     atomic.Bool
 	closed   atomic.Bool // by its reader
 }
@@ -101,9 +102,22 @@ func (t *tap) begin(ctx context.Context, m *message) (*core.Stream, *fault) {
 		}
 		t.from = d
 	}
-	t.stop = context.AfterFunc(ctx, func() { t.end() })
+	t.watch(ctx)
 	s.Body = t
 	return s, nil
+}
+
+// watch ends the stream with ctx.
+func (t *tap) watch(ctx context.Context) {
+	end := func() { t.end() }
+	if life, ok := ctx.(*core.Lifetime); ok { // costs less
+		if _, timed := life.Deadline(); !timed {
+			life.OnCancel(&t.waiter, end)
+			t.stop = t.waiter.Stop
+			return
+		}
+	}
+	t.stop = context.AfterFunc(ctx, end)
 }
 
 // Read returns what is there, at least one byte, or waits for it.

@@ -71,7 +71,7 @@ type Decoder struct {
 
 // The buffer of a Decoder grows with the lines that come; many streams are quiet.
 const (
-	firstBuffer = 1 << 10
+	firstBuffer = 2 << 10
 	keptBuffer  = 32 << 10 // a larger one is not kept for the next event
 )
 
@@ -104,7 +104,9 @@ func (d *Decoder) Next() (Event, error) {
 		value = bytes.TrimPrefix(value, []byte(" "))
 		switch string(name) {
 		case "event":
-			e.Name = string(value)
+			if e.Name = "message"; string(value) != e.Name { // most are that
+				e.Name = string(value)
+			}
 		case "data":
 			if e.Data == nil {
 				e.Data = []byte{}

@@ -59,9 +59,8 @@ type request struct {
 	k      *conn
 	id     int64
 	method string
-	header []core.Field    // of the exchange, beside what every one has
-	ctx    context.Context //nolint:containedctx // of the exchange, which outlives the call while it is parked
-	cancel context.CancelFunc
+	header []core.Field  // of the exchange, beside what every one has
+	life   core.Lifetime // of the exchange, which outlives the call while it is parked
 
 	done    chan struct{} // closed with the answer
 	answer  reply         // once done is closed
@@ -117,7 +116,7 @@ func (k *conn) begin(ctx context.Context, method string) (*request, error) {
 // given them.
 func (k *conn) open(ctx context.Context, method string, told func(*message) bool) (*request, error) {
 	r := &request{k: k, method: method, told: told, done: make(chan struct{}), asked: make(chan struct{}, 1), level: -1}
-	r.ctx, r.cancel = context.WithCancel(context.WithoutCancel(ctx))
+	r.life.Begin(context.WithoutCancel(ctx), time.Time{})
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	switch {
@@ -184,7 +183,7 @@ func (k *conn) run(ctx context.Context, r *request, params []byte) reply {
 	}
 	r.start(ctx, params)
 	if _, err := r.wait(ctx); err != nil {
-		r.abandon("the caller no longer waits")
+		r.leave()
 		return reply{err: err}
 	}
 	return r.answer
@@ -250,6 +249,12 @@ func (r *request) abandon(why string) {
 	}
 	r.cancel()
 }
+
+// cancel ends the exchange.
+func (r *request) cancel() { r.life.Cancel(nil) }
+
+// leave is abandon for a caller whose context has ended.
+func (r *request) leave() { r.abandon("the caller no longer waits") }
 
 var errAbandoned = errors.New("abandoned")
 

@@ -87,7 +87,11 @@ func (l *streamable) carry(ctx context.Context, r *request, message []byte) {
 	}
 	defer c.wg.Done()
 	r.carried.Store(true)
-	stop := context.AfterFunc(ctx, func() { r.abandon("the caller no longer waits") })
+	watch := func(f func()) func() bool { return context.AfterFunc(ctx, f) }
+	if life, ok := ctx.(*core.Lifetime); ok { // costs less
+		watch = life.AfterFunc
+	}
+	stop := watch(r.leave)
 	defer stop()
 	if rest := l.exchange(r, message); rest != nil && !rest.leave() && !c.spawn(rest.drain) {
 		rest.close()
@@ -97,9 +101,9 @@ func (l *streamable) carry(ctx context.Context, r *request, message []byte) {
 // exchange carries one request to its answer. It returns the stream whose end is still
 // to come.
 func (l *streamable) exchange(r *request, message []byte) (rest *source) {
-	stream, err := l.k.c.stream(r.ctx, &core.Request{Method: "POST", Path: l.to.path, Query: l.to.query, Header: l.header(r.header, true), Body: message})
+	stream, err := l.k.c.stream(&r.life, &core.Request{Method: "POST", Path: l.to.path, Query: l.to.query, Header: l.header(r.header, true), Body: message})
 	if err != nil {
-		r.finish(reply{err: l.k.c.transport(r.ctx, err)})
+		r.finish(reply{err: l.k.c.transport(&r.life, err)})
 		r.cancel()
 		return nil
 	}
@@ -130,7 +134,7 @@ func (l *streamable) whole(r *request, stream *core.Stream) {
 		r.finish(reply{err: c.tooLarge()})
 		return
 	case err != nil:
-		r.finish(reply{err: c.transport(r.ctx, err)})
+		r.finish(reply{err: c.transport(&r.life, err)})
 		return
 	}
 	wrong := l.k.receive(body, r)
@@ -188,17 +192,17 @@ func (l *streamable) follow(r *request, stream *core.Stream) (rest *source) {
 		}
 		switch {
 		case err != nil && !errors.Is(err, io.EOF) && s.final:
-			r.finish(reply{err: c.streamFault(r.ctx, err)})
+			r.finish(reply{err: c.streamFault(&r.life, err)})
 			return nil
 		case rev == nil || !rev.Resume || s.last == "" || vain >= c.limits.Resumes:
-			if r.ctx.Err() != nil {
-				r.finish(reply{err: c.ended(r.ctx)})
+			if r.life.Err() != nil {
+				r.finish(reply{err: c.ended(&r.life)})
 				return nil
 			}
 			r.finish(reply{err: c.unavailable("its stream ended before the answer", err)})
 			return nil
 		}
-		if stream = l.again(r.ctx, s, vain); stream == nil {
+		if stream = l.again(&r.life, s, vain); stream == nil {
 			r.finish(reply{err: c.unavailable("its stream ended before the answer, and could not be resumed", err)})
 			return nil
 		}

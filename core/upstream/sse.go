@@ -128,7 +128,7 @@ func (l *events) cancels(*revision) bool { return false }
 func (l *events) send(_ context.Context, r *request, message []byte) {
 	if !l.k.c.spawn(func() {
 		defer r.cancel()
-		err := l.post(r.ctx, message)
+		err := l.post(&r.life, message)
 		if err == nil {
 			return // the answer comes on the stream
 		}
