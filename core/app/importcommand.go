@@ -72,16 +72,16 @@ func look(c console, name string) string {
 }
 
 func (k importCommand) read() ([]byte, error) {
-	in := os.NewFile(0, "standard input")
-	if k.File != "-" {
-		file, err := os.Open(k.File)
-		if err != nil {
-			return nil, &core.Error{Code: core.CodeInvalid, Message: "cannot read " + k.File, Fix: "name a file that you may read", Err: err}
-		}
-		defer file.Close()
-		in = file
+	name := k.File
+	if name == "-" {
+		name = standardInput
 	}
-	text, err := io.ReadAll(io.LimitReader(in, maxImport+1))
+	file, err := os.Open(name)
+	if err != nil {
+		return nil, &core.Error{Code: core.CodeInvalid, Message: "cannot read " + k.File, Fix: "name a file that you may read", Err: err}
+	}
+	defer file.Close()
+	text, err := io.ReadAll(io.LimitReader(file, maxImport+1))
 	if err == nil && len(text) > maxImport {
 		err = &core.Error{Code: core.CodeTooLarge, Message: k.File + " is too large", Fix: fmt.Sprintf("at most %d MiB", maxImport>>20)}
 	}
