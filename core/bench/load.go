@@ -214,21 +214,18 @@ func alike(body []byte) bool {
 
 // connect dials, opens a session where one is needed, and makes the request.
 func (l *load) connect(ctx context.Context, i int) (*client, error) {
-	conn, err := dial(ctx, l.target)
+	id := "b" + strconv.Itoa(1000+i)
+	c, session, err := l.meet(ctx)
+	for range 3 { // a way that is at fault, as for warm
+		if err == nil {
+			break
+		}
+		c, session, err = l.meet(ctx)
+	}
 	if err != nil {
 		return nil, err
 	}
-	c := &client{conn: conn, reader: bufio.NewReaderSize(conn, 16<<10)}
-	_ = conn.SetDeadline(time.Now().Add(10 * time.Second))
-	c.bearer = l.bearer
-	id := "b" + strconv.Itoa(1000+i)
 	c.want = []byte(id)
-	session := ""
-	if l.session {
-		if session, err = c.open(l.target, l.server); err != nil {
-			return nil, err
-		}
-	}
 	switch l.kind {
 	case "plain":
 		c.request = plain(l.target, id)
@@ -243,6 +240,22 @@ func (l *load) connect(ctx context.Context, i int) (*client, error) {
 	}
 	c.request = carrying(c.request, l.bearer)
 	return c, l.warm(ctx, c)
+}
+
+// meet dials, and opens a session where one is needed.
+func (l *load) meet(ctx context.Context) (c *client, session string, err error) {
+	conn, err := dial(ctx, l.target)
+	if err != nil {
+		return nil, "", err
+	}
+	c = &client{conn: conn, reader: bufio.NewReaderSize(conn, 16<<10), bearer: l.bearer}
+	_ = conn.SetDeadline(time.Now().Add(10 * time.Second))
+	if l.session {
+		if session, err = c.open(l.target, l.server); err != nil {
+			_ = conn.Close()
+		}
+	}
+	return c, session, err
 }
 
 // warm makes three calls. Those that fail are counted, and made again.
