@@ -7,12 +7,13 @@ import (
 	"github.com/sallyport/sallyport/core"
 )
 
-// Affected says who notices a change: the servers whose documents, connections or plugins
-// it touches. What anybody sees depends on policies beside that.
+// Affected says who notices a change: the servers whose documents, connections, plugins or
+// upstreams it touches. What anybody sees depends on policies beside that.
 type Affected struct {
 	Servers     []AffectedServer `json:"servers"`
 	Connections Names            `json:"connections"`
 	Plugins     Names            `json:"plugins"`
+	Upstreams   Names            `json:"upstreams"`
 }
 
 // AffectedServer is one server that is not the same as before.
@@ -26,7 +27,7 @@ type AffectedServer struct {
 	Prompts   Names  `json:"prompts"`
 	Resources Names  `json:"resources"` // by URI or template
 	// Lists tells whether clients see a change in tools/list; a server whose tools are known
-	// only when it runs counts when what asks for them changes.
+	// only when it runs, from catalogues or upstreams, counts when what asks for them changes.
 	Lists bool `json:"listsChange"`
 }
 
@@ -55,15 +56,15 @@ type standing struct {
 }
 
 // estate is what the documents of a tenant hold, by name.
-type estate struct{ servers, connections, plugins map[string]standing }
+type estate struct{ servers, connections, plugins, upstreams map[string]standing }
 
 func (d *Desk) estate(documents []core.Document) *estate {
-	e := &estate{servers: map[string]standing{}, connections: map[string]standing{}, plugins: map[string]standing{}}
+	e := &estate{servers: map[string]standing{}, connections: map[string]standing{}, plugins: map[string]standing{}, upstreams: map[string]standing{}}
 	for i := range documents {
 		one := &documents[i]
 		tree, hidden, _ := d.o.Parse(one.Name+".yaml", []byte(one.Text))
 		top := parse(tree, hidden)
-		for key, into := range map[string]map[string]standing{"servers": e.servers, "connections": e.connections, "plugins": e.plugins} {
+		for key, into := range map[string]map[string]standing{"servers": e.servers, "connections": e.connections, "plugins": e.plugins, "upstreams": e.upstreams} {
 			for _, item := range top.get(key).list() {
 				if name := item.get("name").string(); name != "" {
 					into[name] = standing{item, one.Name}
@@ -77,8 +78,8 @@ func (d *Desk) estate(documents []core.Document) *estate {
 // affected compares what a tenant serves before and after.
 func (d *Desk) affected(before, after []core.Document) Affected {
 	a, b := d.estate(before), d.estate(after)
-	connections, plugins := among(a.connections, b.connections), among(a.plugins, b.plugins)
-	touched := &touch{connections: map[string]bool{}, plugins: map[string]bool{}}
+	connections, plugins, upstreams := among(a.connections, b.connections), among(a.plugins, b.plugins), among(a.upstreams, b.upstreams)
+	touched := &touch{connections: map[string]bool{}, plugins: map[string]bool{}, upstreams: map[string]bool{}}
 	for _, list := range [][]string{connections.Added, connections.Removed, connections.Runs} {
 		for _, name := range list {
 			touched.connections[name] = true
@@ -94,7 +95,18 @@ func (d *Desk) affected(before, after []core.Document) Affected {
 			}
 		}
 	}
-	result := Affected{Connections: connections, Plugins: plugins}
+	for name, now := range b.upstreams { // also what is behind another connection now
+		if touched.reaches(now.node) && !slices.Contains(upstreams.Added, name) && !slices.Contains(upstreams.Runs, name) {
+			upstreams.Runs = append(upstreams.Runs, name)
+		}
+	}
+	upstreams.sort()
+	for _, list := range [][]string{upstreams.Added, upstreams.Removed, upstreams.Runs} {
+		for _, name := range list {
+			touched.upstreams[name] = true
+		}
+	}
+	result := Affected{Connections: connections, Plugins: plugins, Upstreams: upstreams}
 	for name, was := range a.servers {
 		now, there := b.servers[name]
 		if !there {
@@ -154,8 +166,8 @@ func prefixOf(server *node) string {
 
 // touch is what changed beside servers, and changes how they run.
 type touch struct {
-	connections, plugins map[string]bool
-	matches              []*node // of plugins that changed
+	connections, plugins, upstreams map[string]bool
+	matches                         []*node // of plugins that changed
 }
 
 func (s *AffectedServer) compare(a, b *node, t *touch) {
@@ -169,7 +181,8 @@ func (s *AffectedServer) compare(a, b *node, t *touch) {
 	}
 	s.Resources.sort()
 	catalogues := !equal(a.get("catalogues"), b.get("catalogues")) || t.reaches(a.get("catalogues")) || t.reaches(b.get("catalogues"))
-	s.Lists = catalogues || len(s.Tools.Added)+len(s.Tools.Removed)+len(s.Tools.Shown) > 0 || !slices.Equal(orderOf(a), orderOf(b))
+	mounts := !equal(a.get("upstreams"), b.get("upstreams")) || t.mounted(a.get("upstreams")) || t.mounted(b.get("upstreams"))
+	s.Lists = catalogues || mounts || len(s.Tools.Added)+len(s.Tools.Removed)+len(s.Tools.Shown) > 0 || !slices.Equal(orderOf(a), orderOf(b))
 }
 
 // orderOf returns the names of the tools of a server, as clients are told them.
@@ -242,6 +255,11 @@ func (t *touch) reaches(n *node) bool {
 		}
 	}
 	return false
+}
+
+// mounted tells whether one of the upstreams of a server changed.
+func (t *touch) mounted(mounts *node) bool {
+	return slices.ContainsFunc(mounts.list(), func(mount *node) bool { return t.upstreams[mount.get("upstream").string()] })
 }
 
 // matched tells whether a plugin that changed stands before or behind a tool unnamed.

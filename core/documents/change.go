@@ -20,7 +20,7 @@ const (
 // Change is one difference in what two texts mean.
 type Change struct {
 	// Path is a JSON Pointer in which the items of lists of servers, tools, connections,
-	// plugins, prompts and arguments stand under their names, and resources under their
+	// upstreams, plugins, prompts and arguments stand under their names, and resources under their
 	// URIs: /servers/shop/tools/get_book/timeout.
 	Path string `json:"path"`
 	Op   Op     `json:"op"`
@@ -35,7 +35,7 @@ const maxChanges = 1000
 
 // keyed are the lists whose items have names. * stands for any name.
 var keyed = map[string]string{
-	"/servers": "name", "/connections": "name", "/plugins": "name",
+	"/servers": "name", "/connections": "name", "/plugins": "name", "/upstreams": "name", "/servers/*/upstreams": "upstream",
 	"/servers/*/tools": "name", "/servers/*/prompts": "name", "/servers/*/prompts/*/arguments": "name",
 	"/servers/*/resources": "uri", "/servers/*/resourceTemplates": "uriTemplate",
 }

@@ -107,9 +107,10 @@ func tellAffected(a *Affected) string {
 		names("prompts", s.Prompts)
 		names("resources", s.Resources)
 	}
-	if !a.Connections.empty() {
+	if !a.Connections.empty() || !a.Upstreams.empty() {
 		b.WriteString("beside servers\n")
 		names("connections", a.Connections)
+		names("upstreams", a.Upstreams)
 	}
 	return b.String()
 }

@@ -68,6 +68,7 @@ func (r *rig) checkAll(ctx context.Context, tenant string, documents []core.Docu
 		problems = append(problems, found...)
 		cfg.Servers = append(cfg.Servers, part.Servers...)
 		cfg.Connections = append(cfg.Connections, part.Connections...)
+		cfg.Upstreams = append(cfg.Upstreams, part.Upstreams...)
 		cfg.Sources = append(cfg.Sources, part.Sources...)
 	}
 	if tenant == core.DefaultTenant {
@@ -78,12 +79,29 @@ func (r *rig) checkAll(ctx context.Context, tenant string, documents []core.Docu
 	for _, document := range documents {
 		read(document.Name+".yaml", []byte(document.Text))
 	}
-	catalog, more := gateway.Build(ctx, cfg, gateway.Options{Kinds: kinds})
+	catalog, more := gateway.Build(ctx, cfg, gateway.Options{Kinds: kinds, Remotes: nowhere{}, Dry: true})
 	if catalog != nil {
 		catalog.Close()
 	}
 	return config.Merge(problems, more)
 }
+
+// nowhere is upstreams that are never reached.
+type nowhere struct{}
+
+func (nowhere) Open(context.Context, []core.UpstreamConfig, core.RemoteEnv) (core.RemoteSet, []core.Problem) {
+	return nowhere{}, nil
+}
+func (nowhere) Remote(name string) core.Remote { return unreached{name: name} }
+func (nowhere) Revision() string               { return "" }
+func (nowhere) Close() error                   { return nil }
+
+type unreached struct {
+	core.Remote
+	name string
+}
+
+func (unreached) Offer() *core.Offer { return nil }
 
 func by(subject string) Act {
 	return Act{Who: core.Identity{Subject: subject, Name: strings.ToUpper(subject), Tenant: acme, Via: core.ViaLogin}, Reason: "because", Request: "r1"}
