@@ -3,6 +3,7 @@ package upstream
 import (
 	"context"
 	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -247,11 +248,16 @@ func (s *changes) tell(change core.Change) {
 
 // missed counts everything as changed.
 func (s *changes) missed() {
+	uris, _ := s.wanted()
+	s.missedOf(slices.Collect(maps.Keys(uris)))
+}
+
+// missedOf counts all lists and some resources as changed.
+func (s *changes) missedOf(uris []string) {
 	for _, kind := range []core.ChangeKind{core.ToolsChanged, core.PromptsChanged, core.ResourcesChanged} {
 		s.tell(core.Change{Kind: kind})
 	}
-	uris, _ := s.wanted()
-	for uri := range uris {
+	for _, uri := range uris {
 		s.tell(core.Change{Kind: core.ResourceUpdated, URI: uri})
 	}
 }

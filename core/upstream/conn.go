@@ -243,11 +243,16 @@ func (r *request) abandon(why string) {
 	}
 	k := r.k
 	if rev := k.rev.Load(); r.method != "initialize" && (rev == nil || !k.link.cancels(rev)) {
-		params := strconv.AppendInt([]byte(`{"requestId":`), r.id, 10)
-		params = append(putString(params, "reason", why), '}')
-		k.tellSoon(appendNotification(nil, "notifications/cancelled", params))
+		r.tellCancelled(why)
 	}
 	r.cancel()
+}
+
+// tellCancelled tells the upstream that the answer is not wanted.
+func (r *request) tellCancelled(why string) {
+	params := strconv.AppendInt([]byte(`{"requestId":`), r.id, 10)
+	params = append(putString(params, "reason", why), '}')
+	r.k.tellSoon(appendNotification(nil, "notifications/cancelled", params))
 }
 
 // cancel ends the exchange.

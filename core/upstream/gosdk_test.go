@@ -569,6 +569,50 @@ func TestChangesOfSDK(t *testing.T) {
 	}
 }
 
+// The SDK knows one stream of changes of a session: over stdio the end of an older one ended
+// the newer one with it, and nobody was told anything any more.
+func TestNextStreamOfSDK(t *testing.T) {
+	t.Parallel()
+	for _, m := range modes() {
+		if m.quiet() {
+			continue
+		}
+		t.Run(m.name, func(t *testing.T) {
+			t.Parallel()
+			s := newShelf()
+			c := m.open(t, s)
+			got := make(chan core.Change, 100)
+			defer c.Changes(func(change core.Change) { signal(got, change) })()
+			for _, uri := range []string{"book://one", "book://any/2", "book://any/3"} {
+				if err := c.Subscribe(within(t), uri); err != nil {
+					t.Fatal(err)
+				}
+			}
+			c.Unsubscribe("book://one")
+			time.Sleep(50 * time.Millisecond) // whatever ends, ends now
+			for len(got) > 0 {
+				<-got
+			}
+			_ = s.server.ResourceUpdated(t.Context(), &mcp.ResourceUpdatedNotificationParams{URI: "book://any/3"})
+			select {
+			case change := <-got:
+				if want := (core.Change{Kind: core.ResourceUpdated, URI: "book://any/3"}); change != want {
+					t.Errorf("told of %+v", change)
+				}
+			case <-time.After(10 * time.Second):
+				t.Error("nothing was told")
+			}
+		})
+	}
+}
+
+func signal[T any](c chan T, v T) {
+	select {
+	case c <- v:
+	default:
+	}
+}
+
 // 200 callers with the same downstream ids: no answer reaches the wrong one.
 func TestNoncesOfSDK(t *testing.T) {
 	for _, m := range modes() {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"maps"
 	"slices"
+	"time"
 
 	"github.com/sallyport/sallyport/core"
 	"github.com/sallyport/sallyport/core/wire"
@@ -69,6 +70,23 @@ func (w *watch) opened() {
 		w.s.missed()
 	}
 	w.begun, w.vain = true, 0
+}
+
+// concludes is how long the upstream has to end a stream that it was told to end.
+const concludes = 2 * time.Second
+
+// conclude ends a stream and waits until the upstream did. Where one connection carries
+// all streams, some upstreams know but one on it, and the end of the first would end the
+// second with it.
+func (w *watch) conclude(ctx context.Context, r *request) {
+	r.tellCancelled("another stream takes its place")
+	step, cancel := context.WithTimeout(ctx, concludes)
+	defer cancel()
+	select {
+	case <-r.done:
+	case <-step.Done():
+		r.abandon("another stream takes its place")
+	}
 }
 
 // follow stays on the session of everybody until it is lost.
@@ -156,15 +174,27 @@ func (w *watch) listen(ctx context.Context, p *peer) error {
 			return nil
 		}
 		names := slices.Sorted(maps.Keys(uris))
-		if current == nil || !slices.Equal(names, have) {
+		alone := current != nil && !current.k.link.cancels(p.rev)
+		switch {
+		case alone && covers(have, names): // what is told beside that is heard by nobody
+			w.s.settled(uris, nil)
+		case current == nil || !slices.Equal(names, have):
+			if alone {
+				w.conclude(ctx, current)
+				current, w.begun = nil, false
+			}
 			next, err := w.open(ctx, p, uris, names)
 			if err != nil {
 				return err
 			}
-			if current != nil {
+			switch {
+			case current != nil:
 				current.abandon("another stream took its place")
-			} else if next != nil {
+			case next != nil:
 				w.opened()
+			}
+			if alone {
+				w.s.missedOf(have) // between the streams
 			}
 			current, have = next, names
 			w.s.settled(uris, nil)
@@ -194,6 +224,16 @@ func (w *watch) listen(ctx context.Context, p *peer) error {
 			return nil
 		}
 	}
+}
+
+// covers tells that all names are in a sorted list.
+func covers(list, names []string) bool {
+	for _, name := range names {
+		if _, found := slices.BinarySearch(list, name); !found {
+			return false
+		}
+	}
+	return true
 }
 
 // gone tells that the upstream is not p any more.
