@@ -39,6 +39,9 @@ var (
 )
 
 func TestMain(m *testing.M) {
+	if len(os.Args) == 4 && os.Args[1] == asShelf {
+		os.Exit(serveShelf(os.Args[2:]))
+	}
 	code := m.Run()
 	for _, p := range []*program{conformanceServer, quickstart} {
 		if err := p.stop(); err != nil {
