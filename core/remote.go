@@ -31,7 +31,7 @@ type UpstreamConfig struct {
 	Definitions string `json:"definitions,omitempty"` // pin, quarantine, alert or off: what becomes of definitions that nobody approved; absent = pin
 	Sessions    int    `json:"sessions,omitempty"`    // for calls that may ask their client something, all callers together; 0 = 16
 	Disabled    bool   `json:"disabled,omitempty"`    // not connected; what names it has nothing of it
-	Route       *bool  `json:"route,omitempty"`       // whether it is also a server of its own name, with everything as it is; absent = yes, unless a server has that name
+	Route       *bool  `json:"route,omitempty"`       // whether it is also a server of its own name, with everything as it is; absent = yes, unless a server has it, or has its name
 }
 
 // The policies for definitions of upstreams that nobody approved (UpstreamConfig.Definitions).

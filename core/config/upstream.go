@@ -9,7 +9,7 @@ import (
 // upstream and mount, and their parts.
 
 var upstream = describe[core.UpstreamConfig]("upstream",
-	"One MCP server that the gateway calls: over HTTP by its URL or through a connection, or as a process. Which revision it speaks is found out. It is served at /{name}/mcp with everything as it is, and servers may have it among their `upstreams`.",
+	"One MCP server that the gateway calls: over HTTP by its URL or through a connection, or as a process. Which revision it speaks is found out. It is served at /{name}/mcp with everything as it is, unless servers have it among their `upstreams`.",
 	map[string]string{
 		"type": "write transport, or nothing", "args": "write command: [/absolute/binary, argument, …]", "cwd": "write directory", "baseUrl": "write url", "token": "write credential: {type: bearer, token: …}",
 		"auth": "write credential", "authorization": "write credential", "environment": "write env", "protocolVersion": "write revision", "prefix": "a prefix stands where a server names the upstream: servers[].upstreams[].prefix",
@@ -36,7 +36,7 @@ var upstream = describe[core.UpstreamConfig]("upstream",
 		"What becomes of tools, prompts and resources that nobody approved: `pin` approves what it offers when it is first met, and what is new or changed later waits for approval; with `quarantine` all of it waits; `alert` shows it and tells of it; `off` shows it.").otherwise(core.DefinitionsPin),
 	may("sessions", whole(1, 10_000), "How many sessions there may be for calls that can ask their client something (revisions up to 2025-11-25), all callers together.").otherwise("16"),
 	may("disabled", onOff(), "Do not connect to it. What names it has nothing of it.").otherwise("false"),
-	may("route", onOff(), "Serve it at /{name}/mcp, with everything as it is.").without("yes, unless a server has its name").such("false"),
+	may("route", onOff(), "Serve it at /{name}/mcp, with everything as it is. Where a server has it, what that leaves out can be reached there.").without("yes, unless a server has it among its upstreams, or has its name").such("false"),
 ).one("url", "connection", "command").like(`
 name: github
 url: https://mcp.example.com/mcp

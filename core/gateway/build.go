@@ -69,6 +69,7 @@ type build struct {
 
 	upstreams map[string]*core.UpstreamConfig // nil value = declared, but wrong
 	remotes   core.RemoteSet                  // nil = none was opened
+	mountedIn map[string]bool                 // upstreams that a server has
 
 	plugins    core.PluginSet     // nil = documents cannot have any
 	pluginAt   map[string]core.At // where each stands

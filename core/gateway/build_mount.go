@@ -59,6 +59,7 @@ func (b *build) mount(c *core.MountConfig) *mount {
 	m := &mount{upstream: c.Upstream, prefix: c.Upstream, timeout: b.timeout(c.At, c.Timeout), resources: picksOf(c.Resources)}
 	m.silent = c.Instructions != nil && !*c.Instructions
 	up, declared := b.upstreams[c.Upstream]
+	b.mountedIn[c.Upstream] = true
 	switch {
 	case c.Upstream == "":
 		b.report(c.At, "/upstream", "upstream is required", "name one of upstreams")

@@ -23,7 +23,7 @@ var mcpRevisions = []string{"2024-11-05", "2025-03-26", "2025-06-18", "2025-11-2
 // buildUpstreams opens the upstreams of the documents. Those that stayed as they were are
 // connected already.
 func (b *build) buildUpstreams(list []core.UpstreamConfig) {
-	b.upstreams = map[string]*core.UpstreamConfig{}
+	b.upstreams, b.mountedIn = map[string]*core.UpstreamConfig{}, map[string]bool{}
 	if len(list) == 0 {
 		return
 	}
@@ -273,8 +273,9 @@ func (b *build) apart(f func()) (mistakes, cautions []core.Problem) {
 	return b.problems, b.warnings
 }
 
-// routes makes each upstream a server of its own name, with everything as it is, unless
-// there is one.
+// routes makes upstreams servers of their own names, with everything as it is: those that
+// no server has, and those whose document says so. What a server leaves out of an upstream
+// must not stand open beside it unasked.
 func (b *build) routes(prefixes, names map[string]core.At) {
 	for _, name := range sortedKeys(b.upstreams) {
 		c := b.upstreams[name]
@@ -283,7 +284,7 @@ func (b *build) routes(prefixes, names map[string]core.At) {
 		}
 		_, served := names[name]
 		_, taken := prefixes[name]
-		if (served || taken) && c.Route == nil {
+		if (served || taken || b.mountedIn[name]) && c.Route == nil {
 			continue
 		}
 		none := ""

@@ -255,6 +255,12 @@ func TestRoute(t *testing.T) {
 	o, _ := withRemotes(map[string]*core.Offer{"lib": library()})
 	config := mounted(core.MountConfig{Upstream: "lib"})
 	g := publish(t, o, config)
+	if g.Find("lib") != nil {
+		t.Error("what a server leaves out stands open beside it")
+	}
+	yes := true
+	config.Upstreams[0].Route = &yes
+	republish(t, g, config)
 	h := find(t, g, "lib")
 	tools, _ := h.ListTools(context.Background(), core.Identity{}, nil)
 	w := h.Server()
@@ -265,12 +271,16 @@ func TestRoute(t *testing.T) {
 	if _, err := h.ReadResource(context.Background(), &core.Call{Tool: "book://one"}); err != nil {
 		t.Error(err)
 	}
-	off := false
-	config.Upstreams[0].Route = &off
+	off, mounts := false, config.Servers[0].Upstreams
+	config.Upstreams[0].Route, config.Servers[0].Upstreams = &off, nil
 	republish(t, g, config)
 	if g.Find("lib") != nil {
 		t.Error("there is a route although route is false")
 	}
+	config.Upstreams[0].Route = nil
+	republish(t, g, config)
+	find(t, g, "lib").Release()
+	config.Servers[0].Upstreams = mounts
 	config.Upstreams[0].Route = nil
 	config.Servers[0].Name = "lib"
 	republish(t, g, config)

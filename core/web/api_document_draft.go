@@ -228,6 +228,7 @@ func shownCall(result *core.Result, err error) callShown {
 	for _, ask := range result.InputRequests {
 		shown.Asks = append(shown.Asks, ask.Method)
 	}
+	result.GiveUp() // nobody comes back with answers
 	return callShown{Result: shown}
 }
 
