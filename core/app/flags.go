@@ -57,6 +57,10 @@ func placeholder(knob config.Knob) string {
 		return "FILE_OR_DIR"
 	case "data":
 		return "DIR"
+	case "upstreams.commands":
+		return "PROGRAM"
+	case "upstreams.env":
+		return "NAME"
 	case "plugins.keys":
 		return "[NAMES=]FILE"
 	case "plugins.registries":
