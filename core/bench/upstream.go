@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -29,7 +30,15 @@ func runUpstream(ctx context.Context, args []string, out io.Writer) error {
 	if len(args) != 1 || args[0] != withSessions && args[0] != withoutSessions {
 		return errors.New("stateless or stateful?")
 	}
-	handler := mcpHandler(args[0] == withoutSessions)
+	server := bookServer()
+	handler := mcp.NewStreamableHTTPHandler(func(*http.Request) *mcp.Server { return server }, &mcp.StreamableHTTPOptions{Stateless: args[0] == withoutSessions})
+	var running servers
+	defer func() {
+		running.end()
+		for one := range server.Sessions() {
+			_ = one.Close()
+		}
+	}()
 	addresses := backendAddresses{Doors: map[string]string{}}
 	open := map[string]*door{}
 	for _, name := range upstreamDoors {
@@ -39,14 +48,14 @@ func runUpstream(ctx context.Context, args []string, out io.Writer) error {
 		}
 		d := &door{Listener: l}
 		open[name], addresses.Doors[name] = d, l.Addr().String()
-		go serve(d, counting(handler, &d.requests))
+		running.serve(d, counting(handler, &d.requests))
 	}
 	control, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return err
 	}
 	addresses.Control = control.Addr().String()
-	go serve(control, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+	running.serve(control, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		report := backendReport{Doors: map[string]tally{}}
 		for name, d := range open {
 			report.Doors[name] = tally{d.connections.Load(), d.requests.Load()}
@@ -62,9 +71,23 @@ func runUpstream(ctx context.Context, args []string, out io.Writer) error {
 	return nil
 }
 
-func serve(l net.Listener, h http.Handler) {
+// servers are those of one process.
+type servers struct {
+	all     []*http.Server
+	running sync.WaitGroup
+}
+
+func (s *servers) serve(l net.Listener, h http.Handler) {
 	server := &http.Server{Handler: h, ReadHeaderTimeout: 10 * time.Second}
-	_ = server.Serve(l)
+	s.all = append(s.all, server)
+	s.running.Go(func() { _ = server.Serve(l) })
+}
+
+func (s *servers) end() {
+	for _, server := range s.all {
+		_ = server.Close()
+	}
+	s.running.Wait()
 }
 
 func counting(h http.Handler, n *atomic.Int64) http.Handler {
@@ -76,7 +99,7 @@ func counting(h http.Handler, n *atomic.Int64) http.Handler {
 	})
 }
 
-func mcpHandler(stateless bool) http.Handler {
+func bookServer() *mcp.Server {
 	server := mcp.NewServer(&mcp.Implementation{Name: "books", Version: "1"}, nil)
 	schema := json.RawMessage(`{"type":"object","properties":{"id":{"type":"string"}},"required":["id"]}`)
 	server.AddTool(&mcp.Tool{Name: "get_book", Description: "Returns one book.", InputSchema: schema}, func(_ context.Context, r *mcp.CallToolRequest) (*mcp.CallToolResult, error) {
@@ -88,5 +111,5 @@ func mcpHandler(stateless bool) http.Handler {
 		}
 		return &mcp.CallToolResult{Content: []mcp.Content{&mcp.TextContent{Text: book.ID + ": " + filler}}}, nil
 	})
-	return mcp.NewStreamableHTTPHandler(func(*http.Request) *mcp.Server { return server }, &mcp.StreamableHTTPOptions{Stateless: stateless})
+	return server
 }
