@@ -80,8 +80,9 @@ func reached(t *testing.T, origin string, names ...string) {
 	t.Helper()
 	for deadline := time.Now().Add(startTime); len(names) > 0; time.Sleep(20 * time.Millisecond) {
 		names = slices.DeleteFunc(names, func(name string) bool {
-			answer, err := modernCall(t.Context(), http.DefaultClient, origin+"/"+name+"/mcp", "tools/list", nil)
-			return err == nil && len(answer.Result) > 0 && string(answer.Result) != "" && hasTools(answer.Result)
+			s := &speaker{http: http.DefaultClient, url: origin + "/" + name + "/mcp"}
+			a, err := s.call(t.Context(), 1, "tools/list", nil)
+			return err == nil && hasTools(a.Result)
 		})
 		if time.Now().After(deadline) {
 			t.Fatalf("upstreams %q were not reached within %v", names, startTime)
