@@ -84,6 +84,7 @@ func (e *estate) add(t *tenant) {
 func (e *estate) start(t *tenant) {
 	ctx := e.ctx
 	e.work.Go(func() { t.plugins.Run(ctx) })
+	e.work.Go(func() { t.look(ctx) })
 }
 
 // remove takes a tenant off the air. Its calls end before it is closed.

@@ -28,6 +28,9 @@ type tenant struct {
 	gateway *gateway.Gateway
 	plugins *tenantPlugins
 	remotes *roster.Roster
+	stale   chan struct{} // an upstream offers something else
+	over    chan struct{} // closed by close
+	ending  sync.Once
 	state   state
 	// files are the documents of files; nil where there are none, which is in every tenant
 	// but the default one.
@@ -44,7 +47,7 @@ type tenant struct {
 
 // newTenant makes a tenant that serves nothing yet.
 func (h *gatehouse) newTenant(id string) *tenant {
-	t := &tenant{id: id, house: h, log: h.log}
+	t := &tenant{id: id, house: h, log: h.log, stale: make(chan struct{}, 1), over: make(chan struct{})}
 	if id != core.DefaultTenant {
 		t.log = h.log.With("tenant", id)
 	}
@@ -231,6 +234,23 @@ func (t *tenant) tellOfFiles(files []gateway.WatchedFile) {
 	t.fileSums = sums
 }
 
+// look loads the documents again when upstreams offer something else, until ctx or the
+// tenant ends.
+func (t *tenant) look(ctx context.Context) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-t.over:
+			return
+		case <-t.stale:
+			if t.begun.Load() {
+				t.reload(ctx)
+			}
+		}
+	}
+}
+
 // reload applies changed documents; what is wrong goes to the log.
 func (t *tenant) reload(ctx context.Context) (problems []core.Problem, refused bool) {
 	problems, refused = t.load(ctx)
@@ -246,6 +266,7 @@ func (t *tenant) reload(ctx context.Context) (problems []core.Problem, refused b
 
 // close ends a tenant: its calls first, then its plugins and upstreams.
 func (t *tenant) close(ctx context.Context) error {
+	t.ending.Do(func() { close(t.over) })
 	return errors.Join(t.gateway.Close(ctx), t.plugins.close(ctx), t.remotes.Close())
 }
 

@@ -20,7 +20,12 @@ func allowed(s config.Settings) child.Allow {
 func (h *gatehouse) rosterOptions(t *tenant) roster.Options {
 	o := roster.Options{
 		Tenant: t.id, Allow: allowed(h.settings), Version: version, Log: t.log, Now: time.Now,
-		Changed: h.lookAgain,
+		Changed: func() {
+			select {
+			case t.stale <- struct{}{}:
+			default: // it is asked for already, and has not begun
+			}
+		},
 		Updated: func(upstream, uri string) { t.gateway.UpstreamChanged(upstream, uri) },
 	}
 	if d := &h.door; d.late != nil {

@@ -167,7 +167,8 @@ func (e *entry) keep(ctx context.Context) {
 	first := func() { tried.Do(func() { close(e.tried) }) }
 	defer first()
 	var last *upstream.Offer
-	pause := firstBackoff
+	var changed time.Time
+	pause, pace := firstBackoff, leastBetween
 	for ctx.Err() == nil {
 		offer, err := e.ask(ctx)
 		wait := e.r.o.Refresh
@@ -176,21 +177,39 @@ func (e *entry) keep(ctx context.Context) {
 			return
 		case err == nil:
 			last, pause = offer, firstBackoff
-			e.decide(ctx, last)
+			now := e.r.o.Now()
+			differs := e.decide(ctx, last)
+			pace = paced(pace, differs, now.Sub(changed))
+			if differs {
+				changed = now
+			}
 		default:
 			e.r.o.Log.Warn("upstream does not say what it offers; it is asked again", "upstream", e.config.Name, "in", pause, "error", err)
 			wait, pause = e.r.jittered(pause), min(2*pause, lastBackoff)
 		}
 		first()
-		if !e.await(ctx, wait, last) {
+		if !e.await(ctx, wait, pace, last) {
 			return
 		}
 	}
 }
 
+// paced is how soon the next change is looked at: later and later while one follows the
+// other, and soon again after a while without.
+func paced(pace time.Duration, differs bool, since time.Duration) time.Duration {
+	if since > calm {
+		pace = leastBetween
+	}
+	if differs {
+		pace = min(2*pace, mostBetween)
+	}
+	return pace
+}
+
 // await waits until the offer is to be asked for again. What is judged again meanwhile is
-// what it was last.
-func (e *entry) await(ctx context.Context, wait time.Duration, last *upstream.Offer) bool {
+// what it was last. pace is how soon a change is looked at: each has the documents loaded
+// again, so an upstream that changes all the time has to wait.
+func (e *entry) await(ctx context.Context, wait, pace time.Duration, last *upstream.Offer) bool {
 	began := e.r.o.Now()
 	timer := time.NewTimer(wait)
 	defer timer.Stop()
@@ -210,7 +229,7 @@ func (e *entry) await(ctx context.Context, wait time.Duration, last *upstream.Of
 			}
 			return true
 		case <-e.look:
-			return sleep(ctx, max(soon, leastBetween-e.r.o.Now().Sub(began)))
+			return sleep(ctx, max(soon, pace-e.r.o.Now().Sub(began)))
 		}
 	}
 }
@@ -246,14 +265,15 @@ func (e *entry) ask(ctx context.Context) (*upstream.Offer, error) {
 }
 
 // decide makes what clients get of an offer, and tells when that is another thing than an
-// open set has.
-func (e *entry) decide(ctx context.Context, offered *upstream.Offer) {
+// open set has. It returns whether it is another thing than before.
+func (e *entry) decide(ctx context.Context, offered *upstream.Offer) (changed bool) {
 	offer := e.r.pins.judge(ctx, &e.config, offered)
 	if ctx.Err() != nil {
-		return
+		return false
 	}
 	digest := digestOffer(offer)
 	e.r.mu.Lock()
+	changed = e.digest != digest
 	e.offer, e.digest = offer, digest
 	stale := false
 	for s := range e.r.sets {
@@ -265,6 +285,7 @@ func (e *entry) decide(ctx context.Context, offered *upstream.Offer) {
 	if stale {
 		e.r.o.Changed()
 	}
+	return changed
 }
 
 // status says how the upstream is.

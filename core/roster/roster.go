@@ -53,6 +53,8 @@ const (
 	defaultRefresh = 5 * time.Minute
 	offerTimeout   = time.Minute            // all lists of an upstream
 	leastBetween   = time.Second            // between two looks at what it offers
+	mostBetween    = 30 * time.Second       // likewise, for one that changes it again and again
+	calm           = time.Minute            // without a change: the next one is looked at soon again
 	soon           = 100 * time.Millisecond // changes that come together are one
 	firstBackoff   = time.Second
 	lastBackoff    = time.Minute

@@ -337,3 +337,22 @@ func TestDisabled(t *testing.T) {
 		t.Errorf("status %+v", got)
 	}
 }
+
+// An upstream that changes what it offers all the time has the documents loaded less and
+// less often, and is looked at soon again when it has been calm.
+func TestPace(t *testing.T) {
+	pace, looks, total := leastBetween, 0, time.Duration(0)
+	for ; total < time.Hour; looks++ {
+		pace = paced(pace, true, pace)
+		total += pace
+	}
+	if looks > 150 {
+		t.Errorf("%d loads in an hour", looks)
+	}
+	if got := paced(pace, false, time.Second); got != pace {
+		t.Errorf("a look without a change made it %s", got)
+	}
+	if got := paced(pace, true, 2*time.Minute); got != 2*leastBetween {
+		t.Errorf("after a calm it is %s", got)
+	}
+}
