@@ -3,6 +3,7 @@ package roster
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"net/url"
 	"sync"
 	"time"
@@ -106,11 +107,14 @@ func (e *entry) close() error {
 		e.end()
 	}
 	e.listen(false)
+	stopped := make(chan error, 1)
+	if e.process != nil {
+		// Begun first, so that a process whose session is closed did not fail.
+		go func() { stopped <- e.process.close() }()
+	}
 	err := e.client.Close()
 	if e.process != nil {
-		if wrong := e.process.close(); err == nil {
-			err = wrong
-		}
+		err = errors.Join(err, <-stopped)
 	}
 	e.work.Wait()
 	if e.http != nil {
