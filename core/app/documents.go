@@ -125,13 +125,22 @@ type state struct {
 // served is one server that clients can reach.
 type served struct{ name, prefix string }
 
-func (s *state) serve(cfg core.Config) {
-	servers := make([]served, len(cfg.Servers))
+// serve notes what is served: the servers of the documents, and the upstreams that are
+// servers of their own names.
+func (s *state) serve(cfg core.Config, names []string) {
+	servers := make([]served, len(cfg.Servers), len(names))
+	named := map[string]bool{}
 	for i := range cfg.Servers {
 		one := &cfg.Servers[i]
+		named[one.Name] = true
 		servers[i] = served{name: one.Name, prefix: one.Name}
 		if one.Prefix != nil {
 			servers[i].prefix = *one.Prefix
+		}
+	}
+	for _, name := range names {
+		if !named[name] {
+			servers = append(servers, served{name: name, prefix: name})
 		}
 	}
 	s.mu.Lock()

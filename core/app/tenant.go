@@ -181,7 +181,7 @@ func (t *tenant) load(ctx context.Context) (problems []core.Problem, refused boo
 		t.gateway.Publish(catalog)
 		t.plugins.Remember()
 		t.tellOfFiles(files)
-		t.state.serve(cfg)
+		t.state.serve(cfg, catalog.Servers())
 	}
 	if t.files != nil {
 		// Also those of a refused plugin: mending its file is a reason to look again.
