@@ -265,9 +265,15 @@ func (l *streamable) close(ctx context.Context) {
 }
 
 // stand keeps the stream open that belongs to no request, as long as the session lives
-// (GET on the endpoint). A server that has none says so, and is believed.
-func (l *streamable) stand() {
+// (GET on the endpoint). A server that has none says so, and is believed. Either closes
+// stands.
+func (l *streamable) stand(stands chan<- struct{}) {
 	k, c := l.k, l.k.c
+	defer func() {
+		if stands != nil {
+			close(stands)
+		}
+	}()
 	s := &source{k: k, retry: firstRetry}
 	for vain := 0; ; vain++ {
 		var more []core.Field
@@ -275,6 +281,10 @@ func (l *streamable) stand() {
 			more = []core.Field{{Name: headerLastEvent, Value: s.last}}
 		}
 		stream, err := c.stream(k.life, &core.Request{Method: "GET", Path: l.to.path, Query: l.to.query, Header: l.header(more, false)})
+		if stands != nil {
+			close(stands)
+			stands = nil
+		}
 		if err == nil {
 			switch {
 			case stream.Status == 200 && contentType(stream) == typeEvents:

@@ -60,6 +60,7 @@ func set[T ~int | ~int64](v *T, otherwise T) {
 
 // What needs no setting.
 const (
+	standTimeout = 500 * time.Millisecond // the stream of no request of a session that is the caller's own
 	tellTimeout  = 5 * time.Second        // a notification or an answer on its way to the upstream
 	closeTimeout = 2 * time.Second        // the end of a session
 	drainTimeout = 250 * time.Millisecond // the end of a stream after its answer, so that the connection can be used again

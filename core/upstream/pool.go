@@ -109,9 +109,25 @@ func (q *pool) dial(ctx context.Context, o owner) (*conn, error) {
 	}
 	k.who = o
 	if l, ok := k.link.(*streamable); ok && o.can != 0 {
-		k.standing.Do(func() { q.p.c.spawn(l.stand) }) // some ask on the stream of no request
+		k.standing.Do(func() { q.stand(ctx, l) })
 	}
 	return k, nil
+}
+
+// stand opens the stream of no request, and waits for it: some ask on it, and what they ask
+// before it is there is lost. Some say nothing of it before they have something to say.
+func (q *pool) stand(ctx context.Context, l *streamable) {
+	stands := make(chan struct{})
+	if !q.p.c.spawn(func() { l.stand(stands) }) {
+		return
+	}
+	timer := time.NewTimer(standTimeout)
+	defer timer.Stop()
+	select {
+	case <-stands:
+	case <-timer.C:
+	case <-ctx.Done():
+	}
 }
 
 // release gives a session back. One that may still say something of this call is not

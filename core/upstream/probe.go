@@ -228,11 +228,12 @@ func (c *Client) dialHTTP(rev *revision) *conn {
 func (c *Client) discover(ctx context.Context, k *conn) (*about, reply) {
 	step, cancel := context.WithTimeout(ctx, c.limits.Probe)
 	defer cancel()
-	r, err := k.begin(step, "server/discover")
-	if err != nil {
-		return nil, reply{err: err}
+	a := c.askDiscover(step, k)
+	if a.fail != nil && a.fail.code == codeRevision {
+		if rev := pick(stringsOf(member(a.fail.data, "supported"))); rev != nil && rev.Envelope {
+			a = c.askDiscover(step, k) // it takes what it just refused
+		}
 	}
-	a := k.run(step, r, k.ask(r, nil))
 	if a.err != nil || a.fail != nil {
 		return nil, a
 	}
@@ -248,6 +249,14 @@ func (c *Client) discover(ctx context.Context, k *conn) (*about, reply) {
 	}
 	found.ttl, found.scope = hint(a.result)
 	return found, a
+}
+
+func (c *Client) askDiscover(ctx context.Context, k *conn) reply {
+	r, err := k.begin(ctx, "server/discover")
+	if err != nil {
+		return reply{err: err}
+	}
+	return k.run(ctx, r, k.ask(r, nil))
 }
 
 // initialize opens a session on k (up to 2025-11-25).

@@ -99,7 +99,7 @@ func (w *watch) follow(ctx context.Context, p *peer) error {
 		return err
 	}
 	if l, ok := k.link.(*streamable); ok {
-		k.standing.Do(func() { w.c.spawn(l.stand) })
+		k.standing.Do(func() { w.c.spawn(func() { l.stand(nil) }) })
 	}
 	have := map[string]bool{}
 	for first := true; ; first = false {
