@@ -31,10 +31,10 @@ bench: ## measure and write docs/PERFORMANCE.md
 	go run ./core/bench -write docs/PERFORMANCE.md
 
 pgo: ## profile the gateway again: default.pgo, which the compiler reads
-	go run ./core/bench -only calls,legacy,plugins -profile default.pgo
-	go tool pprof -proto default.pgo default.pgo.plugins >default.pgo.merged
+	go run ./core/bench -only calls,legacy,plugins,proxy -profile default.pgo
+	go tool pprof -proto default.pgo default.pgo.plugins default.pgo.stateless default.pgo.stateful >default.pgo.merged
 	mv default.pgo.merged default.pgo
-	rm -f default.pgo.plugins
+	rm -f default.pgo.plugins default.pgo.stateless default.pgo.stateful
 
 fmt: ## format all Go files
 	@bash .ci/tools.sh gofumpt
