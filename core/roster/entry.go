@@ -43,6 +43,9 @@ func newEntry(r *Roster, c core.UpstreamConfig, connection *core.Connection, dia
 	if c.Sessions > 0 {
 		limits.Sessions = c.Sessions
 	}
+	if connection != nil && connection.MaxBytes > 0 {
+		limits.MessageBytes = connection.MaxBytes
+	}
 	o := upstream.Options{
 		Name: c.Name, Revision: c.Revision, Version: r.o.Version, Limits: limits, Log: r.o.Log, Now: r.o.Now, Rand: r.o.Rand,
 	}
