@@ -3,6 +3,7 @@ package gateway
 import (
 	"context"
 	"fmt"
+	"maps"
 	"runtime/debug"
 	"sync/atomic"
 	"time"
@@ -141,7 +142,28 @@ func (t *tool) faults(call *core.Call) []fault {
 	if t.input == nil {
 		return nil
 	}
-	return t.input.check(call.Values, true)
+	faults := t.input.check(call.Values, true)
+	if faults != nil && t.mount != nil {
+		if rest := withoutNulls(call.Values); rest != nil && t.input.check(rest, true) == nil {
+			return nil
+		}
+	}
+	return faults
+}
+
+// withoutNulls returns the arguments that say something; nil = all do. Many clients write
+// null for what they leave out, and an upstream may take that: it says so itself.
+func withoutNulls(values map[string]any) map[string]any {
+	var rest map[string]any
+	for name, value := range values {
+		if value == nil {
+			if rest == nil {
+				rest = maps.Clone(values)
+			}
+			delete(rest, name)
+		}
+	}
+	return rest
 }
 
 // invoke runs a chain within its time, which counts from began. What ran out of time is an *core.Error with

@@ -409,6 +409,26 @@ func TestOverrides(t *testing.T) {
 	}
 }
 
+// Null for what is left out goes through to an upstream; what a schema requires does not.
+func TestNullsOfUpstreams(t *testing.T) {
+	o, r := withRemotes(map[string]*core.Offer{"lib": library()})
+	h := find(t, publish(t, o, mounted(core.MountConfig{Upstream: "lib", Separator: "."})), "shop")
+	for sent, wanted := range map[string]bool{
+		`{"shelf":"low","key":"k","n":null}`:   true,
+		`{"shelf":"low","key":"k","n":"five"}`: false,
+		`{"shelf":"low","key":null}`:           false,
+		`{"shelf":5,"key":"k","n":null}`:       false,
+	} {
+		result, err := h.CallTool(context.Background(), &core.Call{Tool: "lib.find", Arguments: raw(sent)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := r.log(); (len(got) == 1) != wanted || result.IsError == wanted || wanted && got[0] != "lib call find "+sent {
+			t.Errorf("sent %s: %q, isError = %v", sent, got, result.IsError)
+		}
+	}
+}
+
 // Names are told apart, whatever they are: what the prefix adds can be taken off again in
 // one way only.
 func TestMountNamesAreInjective(t *testing.T) {
