@@ -42,6 +42,9 @@ func TestMain(m *testing.M) {
 	if len(os.Args) == 4 && os.Args[1] == asShelf {
 		os.Exit(serveShelf(os.Args[2:]))
 	}
+	if len(os.Args) == 4 && os.Args[1] == asDriver {
+		os.Exit(drive(os.Args[2], os.Args[3]))
+	}
 	code := m.Run()
 	for _, p := range []*program{conformanceServer, quickstart} {
 		if err := p.stop(); err != nil {
