@@ -28,6 +28,10 @@ type entry struct {
 	look  chan struct{} // the offer may be another one
 	judge chan struct{} // the pins may be other ones
 
+	following following
+	closing   sync.Once
+	closed    error // after closing
+
 	listening sync.Mutex
 	stop      func() // ends listening to changes; nil = nobody does
 
@@ -106,10 +110,16 @@ func (e *entry) begin() {
 
 // close ends the upstream and returns when it is gone.
 func (e *entry) close() error {
+	e.closing.Do(func() { e.closed = e.finish() })
+	return e.closed
+}
+
+func (e *entry) finish() error {
 	if e.end != nil {
 		e.end()
 	}
 	e.listen(false)
+	e.following.close()
 	stopped := make(chan error, 1)
 	if e.process != nil {
 		// Begun first, so that a process whose session is closed did not fail.
@@ -184,6 +194,9 @@ func (e *entry) keep(ctx context.Context) {
 			return
 		case err == nil:
 			last, pause = offer, firstBackoff
+			if e.process != nil && e.process.rests() {
+				wait = never // to ask it would keep it running; another process of it is looked at
+			}
 			now := e.r.o.Now()
 			differs := e.decide(ctx, last)
 			pace = paced(pace, differs, now.Sub(changed))
@@ -271,8 +284,8 @@ func (e *entry) ask(ctx context.Context) (*upstream.Offer, error) {
 	return offer, nil
 }
 
-// decide makes what clients get of an offer, and tells when that is another thing than an
-// open set has. It returns whether it is another thing than before.
+// decide makes what clients get of an offer, and tells when that is another thing than the
+// newest set has. It returns whether it is another thing than before.
 func (e *entry) decide(ctx context.Context, offered *upstream.Offer) (changed bool) {
 	offer := e.r.pins.judge(ctx, &e.config, offered)
 	if ctx.Err() != nil {
@@ -283,10 +296,9 @@ func (e *entry) decide(ctx context.Context, offered *upstream.Offer) (changed bo
 	changed = e.digest != digest
 	e.offer, e.digest = offer, digest
 	stale := false
-	for s := range e.r.sets {
-		if m := s.of[e.config.Name]; m != nil && m.e == e && m.digest != digest {
-			stale = true
-		}
+	if s := e.r.newest(); s != nil { // older ones stay what they are until their last call is done
+		m := s.of[e.config.Name]
+		stale = m != nil && m.e == e && m.digest != digest
 	}
 	e.r.mu.Unlock()
 	if stale {

@@ -95,7 +95,9 @@ func (p *pinned) hear(ctx context.Context, c *core.UpstreamConfig, all []pins.De
 		}
 		if ctx.Err() == nil {
 			p.r.o.Log.Warn("what an upstream offers could not be written down; it is tried again", "upstream", c.Name, "error", err)
-			p.memory = applied(p.memory, judged)
+			if sure { // else it may be a first use, which is decided when that can be known
+				p.memory = applied(p.memory, judged)
+			}
 		}
 		return judged
 	}

@@ -20,6 +20,8 @@ type processes struct {
 	sup   *child.Supervisor
 	calls atomic.Int64 // under way
 
+	met bool // there was one; the supervisor's alone
+
 	mu      sync.Mutex
 	claimed *child.Process // the supervised one that a session has
 	ended   bool
@@ -65,9 +67,16 @@ func newProcesses(e *entry) (*processes, error) {
 }
 
 // changed is told that another process is in use, or none: what nobody needs is not started
-// for being listened to.
+// for being listened to. Another process may be another program by now, so what it offers
+// is looked at.
 func (p *processes) changed(_, to *child.Process) {
 	<-p.begun
+	if to != nil {
+		if p.met {
+			poke(p.e.look)
+		}
+		p.met = true
+	}
 	p.mu.Lock()
 	ended := p.ended
 	p.mu.Unlock()
@@ -95,6 +104,9 @@ func (p *processes) use(ctx context.Context) (done func(), err error) {
 		})
 	}, nil
 }
+
+// rests tells that a process is to end when nobody calls it.
+func (p *processes) rests() bool { return p.plan.Start == child.IdleStop }
 
 // running tells whether there is a process.
 func (p *processes) running() bool { return p.sup.Health().State == child.Ready }

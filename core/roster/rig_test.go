@@ -24,6 +24,9 @@ import (
 // role makes the test binary a server of the official SDK on standard input and output.
 const role = "ROSTER_ROLE"
 
+// about names a file with what it says of the tool echo.
+const about = "ROSTER_ABOUT"
+
 func TestMain(m *testing.M) {
 	if os.Getenv(role) != "" {
 		s := newPeer().server
@@ -59,7 +62,11 @@ func newPeer() *peer {
 	type text struct {
 		Text string `json:"text"`
 	}
-	mcp.AddTool(p.server, &mcp.Tool{Name: "echo", Description: "says it again"}, func(_ context.Context, _ *mcp.CallToolRequest, in text) (*mcp.CallToolResult, any, error) {
+	says := "says it again"
+	if text, err := os.ReadFile(os.Getenv(about)); err == nil {
+		says = string(text)
+	}
+	mcp.AddTool(p.server, &mcp.Tool{Name: "echo", Description: says}, func(_ context.Context, _ *mcp.CallToolRequest, in text) (*mcp.CallToolResult, any, error) {
 		return &mcp.CallToolResult{Content: []mcp.Content{&mcp.TextContent{Text: in.Text}}}, nil, nil
 	})
 	mcp.AddTool(p.server, &mcp.Tool{Name: "pid"}, func(context.Context, *mcp.CallToolRequest, struct{}) (*mcp.CallToolResult, any, error) {

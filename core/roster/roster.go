@@ -1,6 +1,7 @@
 package roster
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"crypto/sha256"
@@ -11,6 +12,7 @@ import (
 	"io"
 	"log/slog"
 	"maps"
+	"math"
 	"slices"
 	"sync"
 	"time"
@@ -59,6 +61,7 @@ const (
 	firstBackoff   = time.Second
 	lastBackoff    = time.Minute
 	stopTimeout    = 15 * time.Second
+	never          = time.Duration(math.MaxInt64)
 )
 
 // Roster keeps upstreams. It is safe for concurrent use.
@@ -68,10 +71,9 @@ type Roster struct {
 
 	mu      sync.Mutex
 	entries map[key]*entry
-	sets    map[*set]struct{}
-	newest  *set
+	sets    []*set // open; the last is what is served, or about to be
 	closed  bool
-	closing sync.WaitGroup // of entries
+	closing sync.WaitGroup // of entries that nobody has any more
 }
 
 var _ core.Remotes = (*Roster)(nil)
@@ -105,7 +107,7 @@ func New(o Options) *Roster {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	r := &Roster{o: o, entries: map[key]*entry{}, sets: map[*set]struct{}{}}
+	r := &Roster{o: o, entries: map[key]*entry{}}
 	r.pins.r = r
 	return r
 }
@@ -211,16 +213,16 @@ func (r *Roster) jittered(d time.Duration) time.Duration {
 func (r *Roster) drop(e *entry) error {
 	r.mu.Lock()
 	e.held--
-	last := e.held == 0
-	if last {
+	last, ours := e.held == 0, !r.closed // else Close has it
+	if last && ours {
 		delete(r.entries, e.key)
 		r.closing.Add(1)
+		defer r.closing.Done()
 	}
 	r.mu.Unlock()
 	if !last {
 		return nil
 	}
-	defer r.closing.Done()
 	return e.close()
 }
 
@@ -236,8 +238,7 @@ func (r *Roster) snapshot(s *set) {
 			s.revision = hex.EncodeToString(h.Sum(nil))
 		}
 	}
-	r.sets[s] = struct{}{}
-	r.newest = s
+	r.sets = append(r.sets, s)
 }
 
 // Rejudge holds what upstreams offered last to the pins again, because somebody changed
@@ -255,29 +256,24 @@ func (r *Roster) Status() []core.RemoteStatus {
 	r.mu.Lock()
 	entries := slices.Collect(maps.Values(r.entries))
 	var list []core.RemoteStatus
-	if r.newest != nil {
-		list = slices.Clone(r.newest.disabled)
+	if newest := r.newest(); newest != nil {
+		list = slices.Clone(newest.disabled)
+		entries = slices.Clone(newest.entries) // others go as soon as their last call is done
 	}
-	newest := r.newest
 	r.mu.Unlock()
 	for _, e := range entries {
-		if newest != nil && newest.of[e.config.Name] != nil && newest.of[e.config.Name].e != e {
-			continue // it goes as soon as its last call is done
-		}
 		list = append(list, e.status())
 	}
-	slices.SortFunc(list, func(a, b core.RemoteStatus) int { return compare(a.Name, b.Name) })
+	slices.SortFunc(list, func(a, b core.RemoteStatus) int { return cmp.Compare(a.Name, b.Name) })
 	return list
 }
 
-func compare(a, b string) int {
-	switch {
-	case a < b:
-		return -1
-	case a > b:
-		return 1
+// newest is the set that was opened last; nil = none is open. The lock is held.
+func (r *Roster) newest() *set {
+	if len(r.sets) == 0 {
+		return nil
 	}
-	return 0
+	return r.sets[len(r.sets)-1]
 }
 
 // Close ends every upstream, also those of sets that are still open, and returns when they

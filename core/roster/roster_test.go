@@ -152,6 +152,10 @@ func TestStoreAway(t *testing.T) {
 	if offer := set.Remote("peer").Offer(); len(offer.Tools) != 0 || len(offer.Held) != 4 {
 		t.Fatalf("offer %+v", offer)
 	}
+	// Once it can be read, it is a first use after all.
+	store.set(false, false)
+	g.r.Rejudge()
+	g.look("first use", func(o *core.Offer) bool { return len(o.Tools) == 3 && len(o.Held) == 0 }, p.config("peer"))
 	store.set(false, true)
 	store.forget()
 	p2 := newPeer().open(t)

@@ -3,6 +3,7 @@ package roster
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 
 	"github.com/sallyport/sallyport/core"
@@ -33,13 +34,7 @@ func (s *set) Revision() string { return s.revision }
 func (s *set) Close() (err error) {
 	s.once.Do(func() {
 		s.r.mu.Lock()
-		delete(s.r.sets, s)
-		if s.r.newest == s {
-			s.r.newest = nil
-			for other := range s.r.sets {
-				s.r.newest = other
-			}
-		}
+		s.r.sets = slices.DeleteFunc(s.r.sets, func(other *set) bool { return other == s })
 		s.r.mu.Unlock()
 		for _, e := range s.entries {
 			err = errors.Join(err, s.r.drop(e))
@@ -114,11 +109,8 @@ func (m *remote) Follow(ctx context.Context, uri string) (stop func(), err error
 		done()
 		return func() {}, err
 	}
-	var once sync.Once
-	return func() {
-		once.Do(func() {
-			m.e.client.Unsubscribe(uri)
-			done()
-		})
-	}, nil
+	return m.e.follow(func() {
+		m.e.client.Unsubscribe(uri)
+		done()
+	}), nil
 }
