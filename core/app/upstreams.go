@@ -27,6 +27,7 @@ func (h *gatehouse) rosterOptions(t *tenant) roster.Options {
 			}
 		},
 		Updated: func(upstream, uri string) { t.gateway.UpstreamChanged(upstream, uri) },
+		Listed:  func(upstream string, kind core.ChangeKind) { t.gateway.UpstreamListed(upstream, kind) },
 	}
 	if d := &h.door; d.late != nil {
 		o.Pins, o.Change = h.pinsOf(t.id), h.pinning(t.id)

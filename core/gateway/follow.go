@@ -164,3 +164,20 @@ func (g *Gateway) UpstreamChanged(upstream, uri string) {
 		}
 	}
 }
+
+// UpstreamListed tells the clients of every server that has an upstream that it says that
+// a list changed. They are told again when what they get is another list than before.
+func (g *Gateway) UpstreamListed(upstream string, kind core.ChangeKind) {
+	c := g.current.Load()
+	if c == nil || !c.take() {
+		return
+	}
+	defer c.release()
+	for _, name := range c.Servers() {
+		for _, m := range c.byName[name].mounts {
+			if m.upstream == upstream {
+				g.Changed(name, core.Change{Kind: kind})
+			}
+		}
+	}
+}

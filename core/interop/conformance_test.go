@@ -115,7 +115,12 @@ func judge(t *testing.T, j judgement) {
 		t.Errorf("the suite ran %d scored scenarios, not %d", scored, j.scored)
 	}
 	if err != nil && !t.Failed() {
-		t.Errorf("the suite says no: %v\n%s\n%s", err, ending(summary), ending(stderr))
+		for _, m := range scenarioLine.FindAllStringSubmatch(summary, -1) {
+			if why := complaints(t, results, m[2]); why != "" && !slices.Contains(expected, m[2]) {
+				t.Errorf("%s:\n%s", m[2], why) // warnings, which count in a run with a baseline
+			}
+		}
+		t.Errorf("the suite says no: %v\n%s", err, ending(stderr))
 	}
 }
 

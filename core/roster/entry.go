@@ -166,6 +166,7 @@ func (e *entry) heard(change core.Change) {
 		return
 	}
 	poke(e.look)
+	e.r.o.Listed(e.config.Name, change.Kind)
 }
 
 func (e *entry) judgeAgain() { poke(e.judge) }

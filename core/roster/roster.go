@@ -39,6 +39,9 @@ type Options struct {
 	Changed func()
 	// Updated is told of a resource that changed; it must not block.
 	Updated func(upstream, uri string)
+	// Listed is told that an upstream says that a list of it changed, whether or not
+	// that makes a difference to clients; it must not block.
+	Listed func(upstream string, kind core.ChangeKind)
 
 	Wait    time.Duration // how long Open waits for upstreams that it did not know; 0 = 3 s
 	Refresh time.Duration // how often offers are looked at where nobody says that they changed; 0 = 5 min
@@ -91,6 +94,9 @@ func New(o Options) *Roster {
 	}
 	if o.Updated == nil {
 		o.Updated = func(string, string) {}
+	}
+	if o.Listed == nil {
+		o.Listed = func(string, core.ChangeKind) {}
 	}
 	if o.Wait <= 0 {
 		o.Wait = defaultWait
