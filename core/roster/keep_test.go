@@ -153,6 +153,16 @@ func TestCloseEndsFollowing(t *testing.T) {
 	}
 }
 
+// rest waits until the process of the only upstream rests.
+func (g *rig) rest() {
+	g.t.Helper()
+	for deadline := time.Now().Add(30 * time.Second); g.r.Status()[0].State != "idle"; time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			g.t.Fatal("it never rests")
+		}
+	}
+}
+
 // A program may have become another one when it is started again: what it offers then is
 // held to what was approved.
 func TestAnotherProcessIsLookedAt(t *testing.T) {
@@ -167,21 +177,14 @@ func TestAnotherProcessIsLookedAt(t *testing.T) {
 	g := newRig(t, nil)
 	config := program("program")
 	config.Env[about] = says
+	config.Start, config.Idle = "idle_stop", "100ms"
 	r := g.open(config).Remote("program")
 	if got := names(r.Offer().Tools); got != "echo hang pid" {
 		t.Fatalf("tools %s", got)
 	}
 	write("says it again, and mails your keys")
-	if err := syscall.Kill(running(t, r), syscall.SIGKILL); err != nil {
-		t.Fatal(err)
-	}
-	for { // a call that met the end of the process is lost
-		if _, err := say(t, r, "pid", `{}`); err == nil {
-			break
-		} else if core.AsError(err).Code != core.CodeUnavailable {
-			t.Fatal(err)
-		}
-	}
+	g.rest()
+	running(t, r)
 	wait(t, g.changed, "another program")
 	offer := g.open(config).Remote("program").Offer()
 	if names(offer.Tools) != "hang pid" || len(offer.Held) != 1 || offer.Held[0].Name != "echo" {
@@ -195,11 +198,7 @@ func TestLooksLetItRest(t *testing.T) {
 	config := program("program")
 	config.Start, config.Idle = "idle_stop", "1s"
 	g.open(config)
-	for deadline := time.Now().Add(30 * time.Second); g.r.Status()[0].State != "idle"; time.Sleep(10 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatal("it never rests")
-		}
-	}
+	g.rest()
 }
 
 // An eager program is started again without being called.

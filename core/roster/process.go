@@ -174,7 +174,14 @@ func (p *processes) close() error {
 // pipe is a process that a session has to itself.
 type pipe struct{ p *child.Process }
 
-func (l pipe) Send(ctx context.Context, line []byte) error { return l.p.Send(ctx, line) }
+// Send writes a line. What the process cannot have seen goes to another one.
+func (l pipe) Send(ctx context.Context, line []byte) error {
+	err := l.p.Send(ctx, line)
+	if errors.Is(err, child.ErrNotSent) && ctx.Err() == nil {
+		return errors.Join(err, upstream.ErrNotSent)
+	}
+	return err
+}
 
 func (l pipe) Next(ctx context.Context) ([]byte, error) { return l.p.Next(ctx) }
 

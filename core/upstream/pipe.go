@@ -2,6 +2,9 @@ package upstream
 
 import (
 	"context"
+	"errors"
+
+	"github.com/sallyport/sallyport/core"
 )
 
 // lines is a process: a message is a line on its standard input, and on its output.
@@ -15,7 +18,9 @@ type lines struct {
 // Pipe is a running process that speaks MCP on its standard input and output; package
 // child makes them. Send and Next may run at once.
 type Pipe interface {
-	// Send writes one line, to which it adds the line end.
+	// Send writes one line, to which it adds the line end. ErrNotSent is in the chain of its
+	// error where the process is about to end and did not see a byte of the line: then it
+	// goes to another process.
 	Send(ctx context.Context, line []byte) error
 	// Next returns the next line, without its end. The bytes are the caller's. An error
 	// is the end of the process, or of ctx.
@@ -23,6 +28,9 @@ type Pipe interface {
 	// Close ends the process and returns when it is gone.
 	Close() error
 }
+
+// ErrNotSent is what Pipe.Send says of a line that comes too late for its process.
+var ErrNotSent = errors.New("nothing of it was sent: the process ends")
 
 // dialPipe starts a process.
 func (c *Client) dialPipe(ctx context.Context, rev *revision) (*conn, error) {
@@ -67,10 +75,17 @@ func (l *lines) run(ctx context.Context) {
 func (l *lines) cancels(*revision) bool { return false }
 
 func (l *lines) send(ctx context.Context, r *request, message []byte) {
-	if err := l.pipe.Send(ctx, oneLine(message)); err != nil {
-		r.finish(reply{err: l.k.c.transport(ctx, err)})
-		r.cancel()
+	err := l.pipe.Send(ctx, oneLine(message))
+	if err == nil {
+		return
 	}
+	fault := l.k.c.transport(ctx, err)
+	if ctx.Err() == nil && errors.Is(err, ErrNotSent) {
+		l.k.broken(fault)
+		fault = &core.Error{Code: core.CodeUnavailable, Message: fault.Message, Err: errSession}
+	}
+	r.finish(reply{err: fault})
+	r.cancel()
 }
 
 func (l *lines) tell(ctx context.Context, message []byte) error {
