@@ -201,6 +201,33 @@ func TestLooksLetItRest(t *testing.T) {
 	g.rest()
 }
 
+// Those beside the supervised one rest with it, whoever's session came first.
+func TestAllRest(t *testing.T) {
+	g := newRig(t, nil)
+	config := program("program")
+	config.Start, config.Idle = "idle_stop", "100ms"
+	p := g.open(config).Remote("program").(*remote).e.process
+	done, err := p.use(context.Background())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var ends []<-chan struct{}
+	for range 3 {
+		one, err := p.spawn(context.Background())
+		if err != nil {
+			t.Fatal(err)
+		}
+		ends = append(ends, one.(pipe).p.Done())
+	}
+	if len(p.more) < 2 {
+		t.Errorf("%d beside the supervised one", len(p.more))
+	}
+	done()
+	for _, end := range ends {
+		wait(t, end, "the end of a process")
+	}
+}
+
 // An eager program is started again without being called.
 func TestEager(t *testing.T) {
 	g := newRig(t, nil)

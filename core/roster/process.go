@@ -3,6 +3,8 @@ package roster
 import (
 	"context"
 	"errors"
+	"maps"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -24,6 +26,7 @@ type processes struct {
 
 	mu      sync.Mutex
 	claimed *child.Process // the supervised one that a session has
+	more    map[*child.Process]struct{}
 	ended   bool
 	begun   chan struct{} // closed when the entry can be told of processes
 }
@@ -32,7 +35,7 @@ type processes struct {
 // them is asked now.
 func newProcesses(e *entry) (*processes, error) {
 	c := &e.config
-	p := &processes{e: e, begun: make(chan struct{})}
+	p := &processes{e: e, begun: make(chan struct{}), more: map[*child.Process]struct{}{}}
 	p.plan = child.Plan{
 		Allow: e.r.o.Allow,
 		Spec:  child.Spec{Name: c.Name, Argv: c.Command, Env: c.Env, Secret: c.Secrets, Dir: c.Directory},
@@ -83,6 +86,36 @@ func (p *processes) changed(_, to *child.Process) {
 	if !ended {
 		p.e.listen(to != nil)
 	}
+	if to == nil && p.rests() && p.calls.Load() == 0 && p.e.client.State().Parked == 0 {
+		p.rest()
+	}
+}
+
+// rest ends the processes beside the supervised one, which went for want of calls.
+func (p *processes) rest() {
+	p.mu.Lock()
+	more := slices.Collect(maps.Keys(p.more))
+	p.mu.Unlock()
+	var all sync.WaitGroup
+	for _, one := range more {
+		all.Go(func() {
+			if err := p.stop(one); err != nil {
+				p.plan.Logger.Error("child does not end", "child", p.plan.Spec.Name, "error", err)
+			}
+		})
+	}
+	all.Wait()
+}
+
+// stop ends a process of a session.
+func (p *processes) stop(one *child.Process) error {
+	ctx, cancel := context.WithTimeout(context.Background(), stopTimeout)
+	defer cancel()
+	err := one.Stop(ctx)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	delete(p.more, one)
+	return err
 }
 
 // begin says that the entry is whole.
@@ -127,13 +160,16 @@ func (p *processes) spawn(ctx context.Context) (upstream.Pipe, error) {
 	p.claimed = lease.Process
 	p.mu.Unlock()
 	if first {
-		return pipe{lease.Process}, nil
+		return pipe{p, lease.Process}, nil
 	}
 	more, err := child.Start(p.plan.Allow, p.plan.Spec, child.Options{Logger: p.plan.Logger})
 	if err != nil {
 		return nil, err
 	}
-	return pipe{more}, nil
+	p.mu.Lock()
+	p.more[more] = struct{}{}
+	p.mu.Unlock()
+	return pipe{p, more}, nil
 }
 
 // status adds what is known of the process.
@@ -172,7 +208,10 @@ func (p *processes) close() error {
 }
 
 // pipe is a process that a session has to itself.
-type pipe struct{ p *child.Process }
+type pipe struct {
+	of *processes
+	p  *child.Process
+}
 
 // Send writes a line. What the process cannot have seen goes to another one.
 func (l pipe) Send(ctx context.Context, line []byte) error {
@@ -186,8 +225,4 @@ func (l pipe) Send(ctx context.Context, line []byte) error {
 func (l pipe) Next(ctx context.Context) ([]byte, error) { return l.p.Next(ctx) }
 
 // Close ends the process: a session cannot begin anew on the same one.
-func (l pipe) Close() error {
-	ctx, cancel := context.WithTimeout(context.Background(), stopTimeout)
-	defer cancel()
-	return l.p.Stop(ctx)
-}
+func (l pipe) Close() error { return l.of.stop(l.p) }

@@ -173,7 +173,7 @@ func (g *rig) try(configs ...core.UpstreamConfig) (core.RemoteSet, []core.Proble
 }
 
 // wait waits until something was told, and until then fails after a while.
-func wait[T any](t *testing.T, c chan T, what string) T {
+func wait[T any](t *testing.T, c <-chan T, what string) T {
 	t.Helper()
 	select {
 	case v := <-c:
