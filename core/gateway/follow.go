@@ -165,8 +165,9 @@ func (g *Gateway) UpstreamChanged(upstream, uri string) {
 	}
 }
 
-// UpstreamListed tells the clients of every server that has an upstream that it says that
-// a list changed. They are told again when what they get is another list than before.
+// UpstreamListed tells the clients of every server that has an upstream as it is that it
+// says that a list changed. They are told again when what they get is another list than
+// before, as those of other servers are.
 func (g *Gateway) UpstreamListed(upstream string, kind core.ChangeKind) {
 	c := g.current.Load()
 	if c == nil || !c.take() {
@@ -175,7 +176,7 @@ func (g *Gateway) UpstreamListed(upstream string, kind core.ChangeKind) {
 	defer c.release()
 	for _, name := range c.Servers() {
 		for _, m := range c.byName[name].mounts {
-			if m.upstream == upstream {
+			if m.upstream == upstream && m.prefix == "" {
 				g.Changed(name, core.Change{Kind: kind})
 			}
 		}

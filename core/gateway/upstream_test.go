@@ -596,3 +596,23 @@ func TestUpstreamChangesAreTold(t *testing.T) {
 		t.Errorf("following what is not there: %v", err)
 	}
 }
+
+// Servers that have an upstream as it is pass on that it says that a list changed; the
+// others tell when theirs did.
+func TestUpstreamListed(t *testing.T) {
+	o, _ := withRemotes(map[string]*core.Offer{"lib": library()})
+	config := mounted(core.MountConfig{Upstream: "lib"})
+	yes := true
+	config.Upstreams[0].Route = &yes
+	g := publish(t, o, config)
+	told := make(chan string, 10)
+	for _, name := range []string{"shop", "lib"} {
+		h := find(t, g, name)
+		defer h.Changes(core.Identity{}, func(c core.Change) { told <- fmt.Sprint(name, " ", c.Kind) })()
+	}
+	g.UpstreamListed("other", core.ToolsChanged)
+	g.UpstreamListed("lib", core.PromptsChanged)
+	if got := <-told; got != fmt.Sprint("lib ", core.PromptsChanged) || len(told) != 0 {
+		t.Errorf("told %s, and %d more", got, len(told))
+	}
+}

@@ -32,6 +32,9 @@ type entry struct {
 	closing   sync.Once
 	closed    error // after closing
 
+	tellingMu sync.Mutex
+	told      map[core.ChangeKind]time.Time // when clients were told last that a list changed
+
 	listening sync.Mutex
 	stop      func() // ends listening to changes; nil = nobody does
 
@@ -166,7 +169,26 @@ func (e *entry) heard(change core.Change) {
 		return
 	}
 	poke(e.look)
-	e.r.o.Listed(e.config.Name, change.Kind)
+	if e.tells(change.Kind) {
+		e.r.o.Listed(e.config.Name, change.Kind)
+	}
+}
+
+// tells tells whether to pass on that a list changed: once in a while, so that an upstream
+// that says so all the time does not keep every client busy. What really changed is told
+// when it was looked at.
+func (e *entry) tells(kind core.ChangeKind) bool {
+	now := e.r.o.Now()
+	e.tellingMu.Lock()
+	defer e.tellingMu.Unlock()
+	if last, told := e.told[kind]; told && now.Sub(last) < leastBetween {
+		return false
+	}
+	if e.told == nil {
+		e.told = map[core.ChangeKind]time.Time{}
+	}
+	e.told[kind] = now
+	return true
 }
 
 func (e *entry) judgeAgain() { poke(e.judge) }

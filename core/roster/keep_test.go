@@ -246,3 +246,22 @@ func TestEager(t *testing.T) {
 		}
 	}
 }
+
+// An upstream that says all the time that its lists changed does not keep clients busy.
+func TestListedNowAndThen(t *testing.T) {
+	now := time.Unix(1, 0)
+	told := 0
+	e := &entry{look: make(chan struct{}, 1), r: New(Options{Now: func() time.Time { return now }, Listed: func(string, core.ChangeKind) { told++ }})}
+	for range 1000 {
+		e.heard(core.Change{Kind: core.ToolsChanged})
+		e.heard(core.Change{Kind: core.PromptsChanged})
+	}
+	if told != 2 {
+		t.Errorf("told %d times of two lists", told)
+	}
+	now = now.Add(leastBetween)
+	e.heard(core.Change{Kind: core.ToolsChanged})
+	if told != 3 {
+		t.Errorf("told %d times after a while", told)
+	}
+}
