@@ -174,7 +174,7 @@ func (e *entry) heard(change core.Change) {
 	}
 }
 
-// tells tells whether to pass on that a list changed: once in a while, so that an upstream
+// tells says whether to pass on that a list changed: once in a while, so that an upstream
 // that says so all the time does not keep every client busy. What really changed is told
 // when it was looked at.
 func (e *entry) tells(kind core.ChangeKind) bool {
