@@ -108,7 +108,7 @@ func (k importCommand) tell(w io.Writer, f *config.Foreign) {
 		fmt.Fprintln(w, "note:", note)
 	}
 	if len(f.Variables) > 0 {
-		fmt.Fprintf(w, "set these variables where the gateway starts; secrets are not copied:\n  %s\n", strings.Join(f.Variables, "\n  "))
+		fmt.Fprintf(w, "set these variables where the gateway starts. What looks like a secret was not copied; look through the file before you share it:\n  %s\n", strings.Join(f.Variables, "\n  "))
 	}
 	if len(f.Commands) > 0 {
 		fmt.Fprint(w, "programs run only where the settings allow them; put this into the settings file:\n  upstreams:\n    commands:\n")

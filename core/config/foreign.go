@@ -42,7 +42,7 @@ func ReadForeign(text []byte, o ForeignOptions) (*Foreign, error) {
 	if err := foreignObject(plain, &top); err != nil {
 		return nil, &core.Error{Code: core.CodeInvalid, Message: "this is no JSON object: " + err.Error(), Fix: "name a file with mcpServers, with servers (VS Code), or a server.json"}
 	}
-	f := &foreigner{o: o, names: map[string]bool{}, literal: map[string]string{}}
+	f := &foreigner{o: o, names: map[string]bool{}, literal: map[string]string{}, hidden: map[string]bool{}}
 	switch {
 	case top["mcpServers"] != nil:
 		f.leftOut("", top, "mcpServers", "$schema")
@@ -52,6 +52,7 @@ func ReadForeign(text []byte, o ForeignOptions) (*Foreign, error) {
 		if err := foreignObject(top["mcp"], &inner); err != nil || inner["servers"] == nil {
 			break
 		}
+		f.inputs(inner["inputs"])
 		return f.servers(inner["servers"])
 	case top["packages"] != nil || top["remotes"] != nil:
 		return f.registry(plain)
@@ -59,11 +60,30 @@ func ReadForeign(text []byte, o ForeignOptions) (*Foreign, error) {
 		return f.registry(top["server"])
 	case top["servers"] != nil:
 		f.leftOut("", top, "servers", "inputs", "$schema")
+		f.inputs(top["inputs"])
 		return f.servers(top["servers"])
 	}
 	return nil, &core.Error{
 		Code: core.CodeInvalid, Message: "there are no MCP servers in it: it has neither mcpServers, nor servers, packages or remotes",
 		Fix: "name a file such as claude_desktop_config.json, .mcp.json, mcp.json or server.json",
+	}
+}
+
+// inputs notes which inputs of VS Code hold passwords.
+func (f *foreigner) inputs(list json.RawMessage) {
+	var all []struct {
+		ID       string
+		Password bool
+		Default  *string
+	}
+	if list == nil || json.Unmarshal(list, &all) != nil {
+		return
+	}
+	for i := range all {
+		f.hidden[all[i].ID] = all[i].Password
+		if all[i].Default != nil {
+			f.note("the default of the input %s is left out", quote(all[i].ID))
+		}
 	}
 }
 
@@ -83,6 +103,7 @@ type foreigner struct {
 	o       ForeignOptions
 	names   map[string]bool   // of upstreams
 	literal map[string]string // variable → the literal value that it stands for
+	hidden  map[string]bool   // ids of inputs that hold passwords
 }
 
 func (f *foreigner) note(format string, args ...any) {
@@ -103,6 +124,9 @@ func (f *foreigner) leftOut(server string, object map[string]json.RawMessage, kn
 	}
 }
 
+// taken are names that no server can have: the gateway answers there itself.
+var taken = []string{"admin", "api", "healthz", "metrics", "readyz", "mcp", "sse", "message"}
+
 // name makes a name of an upstream that nobody has yet.
 func (f *foreigner) name(wish string) string {
 	var slug strings.Builder
@@ -120,6 +144,9 @@ func (f *foreigner) name(wish string) string {
 	}
 	if base == "" {
 		base = "server"
+	}
+	if slices.Contains(taken, base) {
+		base += "-server"
 	}
 	name := base
 	for n := 2; f.names[name]; n++ {
@@ -201,12 +228,22 @@ func (f *foreigner) server(name string, text json.RawMessage) (*core.UpstreamCon
 	case s.command != "" && s.url != "":
 		return nil, mistaken(name, "it has a command and a URL", "keep one of them")
 	case s.command != "":
-		f.program(u, append([]string{s.command}, s.args...), s.env, s.cwd)
-	case s.url != "":
-		if strings.EqualFold(s.kind, "sse") {
-			u.Transport = "sse"
+		if len(s.headers) > 0 {
+			f.note("%s: headers have no meaning for a program and are left out", u.Name)
 		}
-		f.remote(u, s.url, s.headers)
+		f.program(u, append([]string{s.command}, s.args...), s.env, s.cwd, nil)
+	case s.url != "":
+		switch strings.ToLower(s.kind) {
+		case "sse":
+			u.Transport = "sse"
+		case "", "http", "streamable-http", "streamablehttp", "streamable_http":
+		default:
+			return nil, mistaken(name, "there is no transport "+quote(s.kind)+" here", "http and sse are known")
+		}
+		if len(s.args) > 0 || len(s.env) > 0 || s.cwd != "" {
+			f.note("%s: args, env and cwd have no meaning beside a URL and are left out", u.Name)
+		}
+		f.remote(u, s.url, s.headers, nil)
 	default:
 		return nil, mistaken(name, "it has neither a command nor a URL", "give it one of them")
 	}
@@ -237,39 +274,35 @@ func textsOf(raw json.RawMessage) (map[string]string, error) {
 	return out, nil
 }
 
-// program makes an upstream that is a process.
-func (f *foreigner) program(u *core.UpstreamConfig, argv []string, env map[string]string, cwd string) {
+// program makes an upstream that is a process. sure are the variables that hold secrets
+// whatever they are named.
+func (f *foreigner) program(u *core.UpstreamConfig, argv []string, env map[string]string, cwd string, sure map[string]bool) {
 	base := filepath.Base(argv[0])
-	path := argv[0]
+	path, found := argv[0], true
 	if !filepath.IsAbs(path) {
 		if path = f.o.Look(argv[0]); path == "" {
-			path = "/usr/local/bin/" + base
+			path, found = "/usr/local/bin/"+base, false
 			f.note("%s: %s was not found on this machine; write the absolute path of the program", u.Name, quote(argv[0]))
 		}
 	}
 	u.Command = []string{path}
 	for i, arg := range argv[1:] {
-		if looksSecret("", arg) {
-			f.note("%s: argument %d looks like a secret, and arguments are shown to everybody on the machine; a variable of its own stands in its place", u.Name, i+1)
-			arg = f.instead(u.Name, fmt.Sprintf("ARG_%d", i+1), arg)
+		clear := f.argument(u.Name, argv[i], arg, i+1)
+		if clear != arg {
+			f.note("%s: argument %d looks like it holds a secret; a variable stands in its place, and everybody on the machine can see arguments: better give it as one of env", u.Name, i+1)
 		}
-		u.Command = append(u.Command, f.refer(u.Name, arg))
+		u.Command = append(u.Command, f.refer(u.Name, clear))
 	}
-	allow := slices.Clone(u.Command)
-	for i, word := range allow {
-		if i > 0 && (word == "" || strings.ContainsAny(word, " ,\t\n") || strings.Contains(word, "${")) {
-			allow = allow[:i]
-			break
-		}
+	if found {
+		f.allow(u)
 	}
-	f.Commands = append(f.Commands, allow)
 	for _, name := range slices.Sorted(maps.Keys(env)) {
 		value := env[name]
 		if !variable.MatchString(name) || strings.Contains(name, ":") {
 			f.note("%s: the variable %s has a name that programs cannot use; it is left out", u.Name, quote(name))
 			continue
 		}
-		if looksSecret(name, value) {
+		if sure[name] || looksSecret(name, value) || f.asksPassword(value) {
 			if u.Secrets == nil {
 				u.Secrets = map[string]core.Secret{}
 			}
@@ -300,6 +333,64 @@ func (f *foreigner) program(u *core.UpstreamConfig, argv []string, env map[strin
 	}
 }
 
+// argument is an argument without the secret in it: the value of --api-key, what stands
+// behind --token= and TOKEN=, behind the name of a header, or all of it.
+func (f *foreigner) argument(server, before, arg string, place int) string {
+	name := fmt.Sprintf("ARG_%d", place)
+	if before != "" && before[0] == '-' && !strings.ContainsAny(before, "= ") && looksSecret(strings.TrimLeft(before, "-"), arg) && (arg == "" || arg[0] != '-') {
+		return f.instead(server, strings.TrimLeft(before, "-"), arg)
+	}
+	for _, mark := range []string{"=", ":"} {
+		key, value, found := strings.Cut(arg, mark)
+		key = strings.TrimLeft(key, "-")
+		if found && key != "" && !strings.ContainsAny(key, " /${") && looksSecret(key, strings.TrimSpace(value)) && !strings.HasPrefix(value, "//") {
+			lead := arg[:len(arg)-len(value)]
+			trimmed := strings.TrimLeft(value, " ")
+			lead += value[:len(value)-len(trimmed)]
+			return lead + f.instead(server, key, trimmed)
+		}
+	}
+	if looksSecret("", arg) {
+		return f.instead(server, name, arg)
+	}
+	return arg
+}
+
+// allow says what the settings have to allow: the program with every argument that is fixed
+// from the first one on. A program alone would be allowed whatever its arguments say.
+func (f *foreigner) allow(u *core.UpstreamConfig) {
+	fixed := slices.Clone(u.Command)
+	for i, word := range fixed {
+		if word == "" || strings.ContainsAny(word, " ,\t\r\n") || strings.Contains(word, "${") {
+			fixed = fixed[:i]
+			break
+		}
+	}
+	switch {
+	case len(fixed) == 0:
+		f.note("%s: its program has a path that the settings cannot name: no blank and no comma", u.Name)
+	case len(fixed) == 1 && len(u.Command) > 1:
+		f.note("%s: its first argument is not fixed, so the settings could only allow %s with any arguments; decide that yourself", u.Name, fixed[0])
+	default:
+		for _, had := range f.Commands {
+			if slices.Equal(had, fixed) {
+				return
+			}
+		}
+		f.Commands = append(f.Commands, fixed)
+	}
+}
+
+// asksPassword tells whether a value is an input of VS Code that nobody should see.
+func (f *foreigner) asksPassword(value string) bool {
+	for id, secret := range f.hidden {
+		if secret && strings.Contains(value, "${input:"+id+"}") {
+			return true
+		}
+	}
+	return false
+}
+
 // searchPath is where a program finds others: beside itself first.
 func searchPath(first string) string {
 	list := []string{first}
@@ -311,30 +402,21 @@ func searchPath(first string) string {
 	return strings.Join(list, ":")
 }
 
-// remote makes an upstream that is reached by HTTP.
-func (f *foreigner) remote(u *core.UpstreamConfig, address string, headers map[string]string) {
-	u.URL = f.refer(u.Name, address)
-	if at, err := url.Parse(address); err == nil && at.RawQuery != "" && !strings.Contains(address, "${") {
-		query := at.Query()
-		for _, name := range slices.Sorted(maps.Keys(query)) {
-			if value := query.Get(name); u.Credential == nil && looksSecret(name, value) {
-				u.Credential = &core.CredentialConfig{Type: "query", Name: name, Value: core.Secret(f.refer(u.Name, f.instead(u.Name, name, value)))}
-				query.Del(name)
-				at.RawQuery = query.Encode()
-				u.URL = at.String()
-			}
-		}
-	}
+// remote makes an upstream that is reached by HTTP. sure are the headers that hold secrets
+// whatever they are named.
+func (f *foreigner) remote(u *core.UpstreamConfig, address string, headers map[string]string, sure map[string]bool) {
+	u.URL = f.refer(u.Name, f.address(u, address))
 	for _, name := range slices.Sorted(maps.Keys(headers)) {
 		value := headers[name]
+		secret := sure[name] || looksSecret(name, value) || f.asksPassword(value)
 		scheme, token, _ := strings.Cut(value, " ")
 		switch {
 		case strings.EqualFold(name, "Authorization") && u.Credential == nil && strings.EqualFold(scheme, "Bearer"):
 			u.Credential = &core.CredentialConfig{Type: "bearer", Token: core.Secret(f.refer(u.Name, f.instead(u.Name, "TOKEN", strings.TrimSpace(token))))}
-		case u.Credential == nil && (strings.EqualFold(name, "Authorization") || looksSecret(name, value)):
+		case u.Credential == nil && (strings.EqualFold(name, "Authorization") || secret):
 			u.Credential = &core.CredentialConfig{Type: "header", Name: name, Value: core.Secret(f.refer(u.Name, f.instead(u.Name, name, value)))}
 		default:
-			if looksSecret(name, value) {
+			if secret {
 				value = f.instead(u.Name, name, value)
 			}
 			if u.Headers == nil {
@@ -345,21 +427,62 @@ func (f *foreigner) remote(u *core.UpstreamConfig, address string, headers map[s
 	}
 }
 
+// address is a URL without the secrets in it: a user with a password, and parameters. The
+// first of them becomes the credential.
+func (f *foreigner) address(u *core.UpstreamConfig, address string) string {
+	if at := userInfo.FindStringSubmatchIndex(address); at != nil {
+		user, password, _ := strings.Cut(address[at[2]:at[3]], ":")
+		u.Credential = &core.CredentialConfig{Type: "basic", Username: f.refer(u.Name, user), Password: core.Secret(f.refer(u.Name, f.instead(u.Name, "PASSWORD", password)))}
+		address = address[:at[2]] + address[at[3]+1:]
+	}
+	base, query, found := strings.Cut(address, "?")
+	if !found {
+		return address
+	}
+	var kept []string
+	for pair := range strings.SplitSeq(query, "&") {
+		name, value, _ := strings.Cut(pair, "=")
+		switch plain, err := url.QueryUnescape(value); {
+		case err != nil || !looksSecret(name, value):
+			kept = append(kept, pair)
+		case u.Credential == nil:
+			u.Credential = &core.CredentialConfig{Type: "query", Name: name, Value: core.Secret(f.refer(u.Name, f.instead(u.Name, name, plain)))}
+		default:
+			kept = append(kept, name+"="+f.instead(u.Name, name, value))
+		}
+	}
+	if len(kept) == 0 {
+		return base
+	}
+	return base + "?" + strings.Join(kept, "&")
+}
+
 var (
-	secretWord  = regexp.MustCompile(`(?i)(^|[_.-])(token|secret|password|passwd|pwd|pass|key|apikey|pat|auth|authorization|credential|credentials|cookie|dsn)s?($|[_.-])`)
-	secretValue = regexp.MustCompile(`^(gh[pousr]_|github_pat_|glpat-|sk-|xox[abprs]-|AKIA|eyJ[A-Za-z0-9_-]{10,}\.|AIza)`)
+	// secretWord finds names of secrets, with or without something between their words.
+	secretWord  = regexp.MustCompile(`(?i)(token|secret|passw|passphrase|apikey|api[_-]key|accesskey|privatekey|credential|cookie|connection[_-]?string|bearer)|(^|[_.-])(pwd|pass|keys?|pat|auth|authorization|dsn|sig|signature)($|[_.-])|key$`)
+	secretValue = regexp.MustCompile(`^(gh[pousr]_|github_pat_|glpat-|sk-|xox[abprs]-|AKIA|eyJ[A-Za-z0-9_-]{10,}\.|AIza|Bearer |Basic )|://[^/@\s:]*:[^/@\s]+@`)
+	longValue   = regexp.MustCompile(`^[A-Za-z0-9+/=_-]{32,}$`)
+	userInfo    = regexp.MustCompile(`^[a-z]+://([^/@\s]+)@`)
 	camel       = regexp.MustCompile(`([a-z0-9])([A-Z])`)
 	placeholder = regexp.MustCompile(`\$\{([^{}]*)\}`)
 )
 
 // looksSecret tells whether a value should not be written down in clear.
 func looksSecret(name, value string) bool {
-	return value != "" && (secretValue.MatchString(value) || secretWord.MatchString(camel.ReplaceAllString(name, "${1}_${2}")))
+	if value == "" {
+		return false
+	}
+	return secretValue.MatchString(value) || random(value) || secretWord.MatchString(camel.ReplaceAllString(name, "${1}_${2}"))
+}
+
+// random tells whether a value looks as if a machine had made it up.
+func random(value string) bool {
+	return longValue.MatchString(value) && strings.ContainsAny(value, "0123456789") && strings.ContainsAny(strings.ToLower(value), "abcdefghijklmnopqrstuvwxyz") && strings.Count(value, "/") < 2
 }
 
 // instead is a reference for a literal secret; a placeholder stays what it is.
 func (f *foreigner) instead(server, name, value string) string {
-	if strings.Contains(value, "${") {
+	if whole := placeholder.FindString(value); whole == value || strings.HasPrefix(value, "Bearer "+whole) && len(value) == len("Bearer ")+len(whole) {
 		return value
 	}
 	wish := variableOf(name)
@@ -417,6 +540,10 @@ func (f *foreigner) refer(server, text string) string {
 		if !regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`).MatchString(name) {
 			f.note("%s: %s is no reference to a variable", server, quote(whole))
 			return "$" + whole
+		}
+		if has && preset != "" && looksSecret(name, preset) {
+			f.note("%s: the value that %s has where nobody sets it looks like a secret; it is left out", server, name)
+			has = false
 		}
 		if has {
 			return "${env:" + name + ":-" + preset + "}"

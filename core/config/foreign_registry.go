@@ -19,6 +19,8 @@ type registeredPackage struct {
 	OldType   string               `json:"registry_type"`
 	ID        string               `json:"identifier"`
 	Version   string               `json:"version"`
+	Base      string               `json:"registryBaseUrl"`
+	Sum       string               `json:"fileSha256"`
 	Hint      string               `json:"runtimeHint"`
 	Runtime   []registeredArgument `json:"runtimeArguments"`
 	Arguments []registeredArgument `json:"packageArguments"`
@@ -27,9 +29,10 @@ type registeredPackage struct {
 }
 
 type registeredEndpoint struct {
-	Type    string            `json:"type"`
-	URL     string            `json:"url"`
-	Headers []registeredInput `json:"headers"`
+	Type      string                     `json:"type"`
+	URL       string                     `json:"url"`
+	Headers   []registeredInput          `json:"headers"`
+	Variables map[string]registeredInput `json:"variables"`
 }
 
 type registeredInput struct {
@@ -94,13 +97,23 @@ func (f *foreigner) endpoint(u *core.UpstreamConfig, at *registeredEndpoint) boo
 		f.note("%s: a remote of type %s is not known", u.Name, quote(at.Type))
 		return false
 	}
-	headers := map[string]string{}
+	headers, sure := map[string]string{}, map[string]bool{}
 	for i := range at.Headers {
-		if value, has := at.Headers[i].text(); has {
-			headers[at.Headers[i].Name] = value
+		h := &at.Headers[i]
+		value, has := h.text()
+		if !has {
+			f.note("%s: the header %s may be left out, and is", u.Name, quote(h.Name))
+			continue
+		}
+		headers[h.Name], sure[h.Name] = value, h.Secret
+	}
+	address := at.URL
+	for name, v := range at.Variables {
+		if v.Default != "" && !v.Secret {
+			address = strings.ReplaceAll(address, "{"+name+"}", v.Default)
 		}
 	}
-	f.remote(u, braces(at.URL), headers)
+	f.remote(u, braces(address), headers, sure)
 	return true
 }
 
@@ -126,14 +139,21 @@ func (f *foreigner) pack(u *core.UpstreamConfig, p *registeredPackage) bool {
 	if len(p.Runtime) == 0 {
 		argv = append(argv, run.arguments...)
 	}
-	env := map[string]string{}
+	if p.Base != "" {
+		f.note("%s: its package is that of %s; see that %s asks there, or a package of the same name from elsewhere is run", u.Name, p.Base, program)
+	}
+	if p.Sum != "" {
+		f.note("%s: nobody checks here that its package has the digest of the registry", u.Name)
+	}
+	env, sure := map[string]string{}, map[string]bool{}
 	for i := range p.Variables {
 		v := &p.Variables[i]
 		value, has := v.text()
 		if !has {
+			f.note("%s: the variable %s may be left out, and is", u.Name, quote(v.Name))
 			continue
 		}
-		env[v.Name] = value
+		env[v.Name], sure[v.Name] = value, v.Secret
 		if kind == "oci" {
 			argv = append(argv, "-e", v.Name) // docker hands on what it has
 		}
@@ -143,7 +163,7 @@ func (f *foreigner) pack(u *core.UpstreamConfig, p *registeredPackage) bool {
 	if p.Version != "" && !strings.Contains(id[strings.LastIndexByte(id, '/')+1:], run.between) {
 		id += run.between + p.Version
 	}
-	f.program(u, append(append(argv, id), argumentsOf(p.Arguments)...), env, "")
+	f.program(u, append(append(argv, id), argumentsOf(p.Arguments)...), env, "", sure)
 	return true
 }
 
@@ -167,10 +187,8 @@ func argumentsOf(list []registeredArgument) (argv []string) {
 		a := &list[i]
 		input := a.registeredInput
 		if a.Type == "named" {
-			if value, has := input.text(); input.Value != "" || input.Default != "" {
+			if value, has := input.text(); has {
 				argv = append(argv, a.Name, value)
-			} else if has {
-				argv = append(argv, a.Name)
 			}
 			continue
 		}

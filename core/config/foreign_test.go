@@ -1,6 +1,7 @@
 package config
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
@@ -40,7 +41,7 @@ func TestForeign(t *testing.T) {
 		"placeholders": {
 			text: "\ufeff" + `{"servers":{"s":{"type":"stdio","command":"docker","args":["${input:the-path}","${A:-b c}","${env:HOME}","${workspaceFolder}/x"],"env":{"T":"${input:api key}"}}},"inputs":[]}`,
 			want: []string{`- "${env:THE_PATH}"`, `- "${env:A:-b c}"`, `- "${env:HOME}"`, `- "$${workspaceFolder}/x"`, `T: "${env:API_KEY}"`},
-			says: []string{`"${workspaceFolder}" is known to the other program alone`}, set: "API_KEY HOME THE_PATH", runs: "/usr/bin/docker",
+			says: []string{`"${workspaceFolder}" is known to the other program alone`, "its first argument is not fixed"}, set: "API_KEY HOME THE_PATH",
 		},
 		"comments": {
 			text: "{ // one\n\"mcpServers\": { /* two, */ \"a\": {\"url\": \"https://a.example//x/*y*/\",},\n},}",
@@ -52,7 +53,7 @@ func TestForeign(t *testing.T) {
 		},
 		"secret argument": {
 			text: `{"mcpServers":{"a":{"command":"nowhere","args":["--key","` + secret + `"]}}}`,
-			want: []string{"- /usr/local/bin/nowhere", `- "${env:ARG_2}"`}, says: []string{"argument 2 looks like a secret", `"nowhere" was not found`}, set: "ARG_2", runs: "/usr/local/bin/nowhere --key",
+			want: []string{"- /usr/local/bin/nowhere", `- "${env:A_KEY}"`}, says: []string{"argument 2 looks like it holds a secret", `"nowhere" was not found`}, set: "A_KEY",
 		},
 		"registry package": {
 			text: `{"name":"io.github.acme/weather","packages":[{"registryType":"mcpb","identifier":"x"},{"registryType":"npm","identifier":"@acme/weather","version":"1.2.0","packageArguments":[{"type":"positional","value":"serve"},{"type":"named","name":"--units","default":"metric"},{"type":"positional","valueHint":"city","isRequired":true},{"type":"named","name":"--not"}],"environmentVariables":[{"name":"WEATHER_KEY","isRequired":true,"isSecret":true},{"name":"REGION","default":"eu"},{"name":"OPTIONAL"}]}]}`,
@@ -114,8 +115,78 @@ func readBack(t *testing.T, text string, upstreams int) {
 	}
 }
 
+// A secret is copied from no place where one may stand.
+func TestForeignCopiesNoSecret(t *testing.T) {
+	const canary = "c4nary"
+	for name, text := range map[string]string{
+		"flag and value":     `{"mcpServers":{"a":{"command":"npx","args":["--api-key","c4nary"]}}}`,
+		"flag with value":    `{"mcpServers":{"a":{"command":"npx","args":["--access-token=c4nary"]}}}`,
+		"variable of docker": `{"mcpServers":{"a":{"command":"docker","args":["-e","DB_PASSWORD=c4nary"]}}}`,
+		"header argument":    `{"mcpServers":{"a":{"command":"npx","args":["mcp-remote","https://x.example","--header","Authorization: Bearer c4nary"]}}}`,
+		"URL argument":       `{"mcpServers":{"a":{"command":"npx","args":["postgres://me:c4nary@db/x"]}}}`,
+		"random argument":    `{"mcpServers":{"a":{"command":"npx","args":["c4nary0123456789abcdef0123456789abcdef"]}}}`,
+		"variable":           `{"mcpServers":{"a":{"command":"npx","env":{"API_KEY":"c4nary"}}}}`,
+		"variable in a word": `{"mcpServers":{"a":{"command":"npx","env":{"ACCESSTOKEN":"c4nary"}}}}`,
+		"URL in a variable":  `{"mcpServers":{"a":{"command":"npx","env":{"DATABASE_URL":"postgres://me:c4nary@db/x"}}}}`,
+		"preset":             `{"mcpServers":{"a":{"command":"npx","env":{"X":"${API_KEY:-c4nary}"}}}}`,
+		"preset of argument": `{"mcpServers":{"a":{"command":"npx","args":["${TOKEN:-c4nary}"]}}}`,
+		"bearer":             `{"mcpServers":{"a":{"url":"https://x.example","headers":{"Authorization":"Bearer c4nary"}}}}`,
+		"basic":              `{"mcpServers":{"a":{"url":"https://x.example","headers":{"authorization":"Basic c4nary"}}}}`,
+		"two headers":        `{"mcpServers":{"a":{"url":"https://x.example","headers":{"X-Api-Key":"c4nary","X-Auth":"c4nary"}}}}`,
+		"parameters":         `{"mcpServers":{"a":{"url":"https://x.example/?token=c4nary&api_key=c4nary&x=1"}}}`,
+		"beside reference":   `{"mcpServers":{"a":{"url":"https://${HOST}/?token=c4nary"}}}`,
+		"user of a URL":      `{"mcpServers":{"a":{"url":"https://me:c4nary@x.example/mcp"}}}`,
+		"registry variable":  `{"name":"x/a","packages":[{"registryType":"npm","identifier":"a","environmentVariables":[{"name":"LICENCE","value":"c4nary","isSecret":true}]}]}`,
+		"registry header":    `{"name":"x/a","remotes":[{"type":"sse","url":"https://x.example","headers":[{"name":"X-Seat","value":"c4nary","isSecret":true}]}]}`,
+		"registry default":   `{"name":"x/a","packages":[{"registryType":"npm","identifier":"a","environmentVariables":[{"name":"LICENCE","default":"c4nary","isSecret":true}]}]}`,
+	} {
+		f, err := ReadForeign([]byte(text), foreignOptions())
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		out := string(f.Write("all"))
+		for _, told := range []string{out, strings.Join(f.Notes, "\n"), fmt.Sprint(f.Commands), strings.Join(f.Variables, " ")} {
+			if strings.Contains(told, canary) {
+				t.Errorf("%s: it is in\n%s", name, told)
+			}
+		}
+		if len(f.Variables) == 0 {
+			t.Errorf("%s: no variable stands for it in\n%s", name, out)
+		}
+		readBack(t, out, 1)
+	}
+}
+
+// What is left out or changes its meaning is said.
+func TestForeignNotes(t *testing.T) {
+	for text, says := range map[string]string{
+		`{"mcpServers":{"a":{"url":"https://x.example","env":{"A":"b"}}}}`:                                                                  "have no meaning beside a URL",
+		`{"mcpServers":{"a":{"command":"npx","headers":{"A":"b"}}}}`:                                                                        "headers have no meaning for a program",
+		`{"servers":{"a":{"command":"npx"}},"inputs":[{"id":"x","default":"y"}]}`:                                                           `the default of the input "x" is left out`,
+		`{"mcpServers":{"api":{"url":"https://x.example"}}}`:                                                                                `"api" is named api-server here`,
+		`{"name":"x/a","packages":[{"registryType":"npm","identifier":"a","registryBaseUrl":"https://packages.example","fileSha256":"0"}]}`: "its package is that of https://packages.example",
+		`{"name":"x/a","packages":[{"registryType":"npm","identifier":"a","environmentVariables":[{"name":"MAY"}]}]}`:                       `the variable "MAY" may be left out`,
+		`{"mcpServers":{"a":{"command":"/opt/my tool"}}}`:                                                                                   "a path that the settings cannot name",
+	} {
+		f, err := ReadForeign([]byte(text), foreignOptions())
+		if err != nil || !strings.Contains(strings.Join(f.Notes, "\n"), says) {
+			t.Errorf("%s: %v, notes %q", text, err, f.Notes)
+		}
+	}
+	f, err := ReadForeign([]byte(`{"servers":{"a":{"command":"npx","env":{"SEAT":"${input:seat}"}}},"inputs":[{"id":"seat","password":true}]}`), foreignOptions())
+	if err != nil || f.Upstreams[0].Secrets["SEAT"].Reveal() != "${env:SEAT}" {
+		t.Errorf("an input with a password is no secret: %+v %v", f, err)
+	}
+	f, err = ReadForeign([]byte(`{"name":"x/a","packages":[{"registryType":"npm","identifier":"a","packageArguments":[{"type":"named","name":"--city","isRequired":true}]}]}`), foreignOptions())
+	if err != nil || !strings.Contains(string(f.Write("")), `- "${env:CITY}"`) {
+		t.Errorf("a required argument has no value: %v\n%s", err, f.Write(""))
+	}
+}
+
 func TestForeignMistakes(t *testing.T) {
 	for text, says := range map[string]string{
+		`{"mcpServers":{"a":{"type":"ws","url":"https://x"}}}`: "there is no transport",
 		`nothing`:                 "no JSON object",
 		`{"mcpServers":1}`:        "the servers are no object",
 		`{}`:                      "there are no MCP servers in it",

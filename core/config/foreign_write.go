@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/sallyport/sallyport/core"
 	"github.com/sallyport/sallyport/core/wire"
 )
 
@@ -27,7 +28,7 @@ func (f *Foreign) Write(server string) []byte {
 		table(&b, "headers", u.Headers)
 		if c := u.Credential; c != nil {
 			b.WriteString("    credential:\n      type: " + c.Type + "\n")
-			for _, one := range [][2]string{{"token", c.Token.Reveal()}, {"name", c.Name}, {"value", c.Value.Reveal()}} {
+			for _, one := range [][2]string{{"token", c.Token.Reveal()}, {"username", c.Username}, {"password", c.Password.Reveal()}, {"name", c.Name}, {"value", c.Value.Reveal()}} {
 				if one[1] != "" {
 					b.WriteString("      " + one[0] + ": " + scalar(one[1]) + "\n")
 				}
@@ -55,7 +56,11 @@ func (f *Foreign) Write(server string) []byte {
 		for i := range f.Upstreams {
 			b.WriteString("      - upstream: " + scalar(f.Upstreams[i].Name) + "\n")
 			if first := f.Upstreams[i].Name[0]; first < 'a' || first > 'z' {
-				b.WriteString("        prefix: s" + f.Upstreams[i].Name + "\n")
+				prefix := "s" + f.Upstreams[i].Name
+				for slices.ContainsFunc(f.Upstreams, func(u core.UpstreamConfig) bool { return u.Name == prefix }) {
+					prefix = "s" + prefix
+				}
+				b.WriteString("        prefix: " + prefix + "\n")
 			}
 		}
 	}
