@@ -20,6 +20,8 @@ func TestMask(t *testing.T) {
 		{"in a block", "a.yaml", head + "    headers:\n      X-Key: hunter2\n      X-Ü: a hunter2\n", head + "    headers:\n      X-Key: \"***\"\n      X-Ü: \"***\"\n"},
 		{"twice in one line", "a.yaml", head + "    headers: {a: hunter2, b: 'hunter2'}\n", head + "    headers: {a: \"***\", b: \"***\"}\n"},
 		{"JSON", "a.json", `{"connections":[{"name":"up","credential":{"type":"bearer","token":"hunter2"}}]}`, `{"connections":[{"name":"up","credential":{"type":"bearer","token":"***"}}]}`},
+		{"an upstream", "a.yaml", "upstreams:\n  - name: up\n    command: [/bin/x]\n    env: {A: plain}\n    secrets: {KEY: hunter2}\n", "upstreams:\n  - name: up\n    command: [/bin/x]\n    env: {A: plain}\n    secrets: {KEY: \"***\"}\n"},
+		{"headers of an upstream", "a.yaml", "upstreams:\n  - {name: up, url: \"https://up.example\", headers: {X-Key: hunter2}, credential: {type: bearer, token: hunter2}}\n", "upstreams:\n  - {name: up, url: \"https://up.example\", headers: {X-Key: \"***\"}, credential: {type: bearer, token: \"***\"}}\n"},
 		{"not YAML", "a.yaml", "a: [", "a: ["},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -60,6 +62,9 @@ func TestStoredDocumentsHoldNoSecrets(t *testing.T) {
 		{"from a file", head + "    credential: {type: bearer, token: hunter2}\n", false, ""},
 		{"from the store", head + "    credential: {type: bearer, token: hunter2}\n", true, "a secret stands in the text"},
 		{"named", head + "    credential: {type: bearer, token: \"${secret:up}\"}\n", true, ""},
+		{"of an upstream", "upstreams:\n  - name: up\n    command: [/bin/x]\n    secrets: {KEY: hunter2}\n", true, "a secret stands in the text"},
+		{"of an upstream, named", "upstreams:\n  - name: up\n    command: [/bin/x]\n    secrets: {KEY: \"${secret:up}\"}\n", true, ""},
+		{"credential of an upstream", "upstreams:\n  - name: up\n    url: https://up.example\n    credential: {type: bearer, token: hunter2}\n", true, "a secret stands in the text"},
 		{"a header", head + "    headers: {Accept-Language: en}\n", true, ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
