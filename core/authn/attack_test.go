@@ -96,7 +96,7 @@ var attacks = []attack{
 	{"HS256 with the public key", func(r *rig) {
 		key := r.publicPEM()
 		r.a.verify = func(_ context.Context, _ *issuer, token string, _ *signed) error {
-			_, err := jwt.Parse(token, func(*jwt.Token) (any, error) { return key, nil }) // as many did in 2015
+			_, err := jwt.Parse(token, func(*jwt.Token) (any, error) { return key, nil }, jwt.WithTimeFunc(r.clock.now)) // as many did in 2015
 			return err
 		}
 	}, func(r *rig) bool {
@@ -116,7 +116,7 @@ var attacks = []attack{
 			x, _ := t.header["jwk"].(map[string]any)
 			raw, _ := json.Marshal(x)
 			k, _ := parseKey(raw)
-			_, err := jwt.Parse(token, func(*jwt.Token) (any, error) { return k.public, nil })
+			_, err := jwt.Parse(token, func(*jwt.Token) (any, error) { return k.public, nil }, jwt.WithTimeFunc(r.clock.now))
 			return err
 		}
 	}, func(r *rig) bool {
