@@ -96,7 +96,8 @@ func (p *program) start() error {
 	}
 	p.command = exec.Command(p.binary, p.args(p.address)...)
 	p.command.Dir = root
-	p.command.Env = append(os.Environ(), "SALLYPORT_LOG_REQUESTS=failed", "SALLYPORT_DATA="+filepath.Join(p.folder, "data"))
+	// The suites call faster than one caller may by default.
+	p.command.Env = append(os.Environ(), "SALLYPORT_LOG_REQUESTS=failed", "SALLYPORT_ACCESS_CALLS_PER_SECOND=0", "SALLYPORT_DATA="+filepath.Join(p.folder, "data"))
 	p.command.Stdout, p.command.Stderr = &p.output, &p.output
 	begin := time.Now()
 	if err := p.command.Start(); err != nil {
