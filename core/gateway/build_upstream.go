@@ -193,6 +193,7 @@ func (b *build) ownConnection(c *core.UpstreamConfig) *core.Connection {
 		return nil
 	}
 	built.BaseURL.RawQuery = query
+	b.ownAccounts(c.At, "/credential/type", built)
 	b.protocolHeaders(c.At, "/headers", built.Header, nil)
 	b.protocolHeaders(c.At, "/credential/name", nil, built.Secret)
 	return forUpstream(built)
@@ -212,6 +213,7 @@ func (b *build) namedConnection(c *core.UpstreamConfig) *core.Connection {
 	if connection == nil {
 		return nil
 	}
+	b.ownAccounts(c.At, "/connection", connection)
 	own := *forUpstream(connection)
 	if own.Redirects > 0 {
 		b.warn(c.At, "/connection", "redirects of connection "+quoted(c.Connection)+" are not followed for an upstream: its calls would be sent again as something else", "give the place that it redirects to")
@@ -224,6 +226,14 @@ func (b *build) namedConnection(c *core.UpstreamConfig) *core.Connection {
 	}
 	own.BaseURL = &base
 	return &own
+}
+
+// ownAccounts refuses the accounts of callers: sessions with an upstream are not those of
+// one caller.
+func (b *build) ownAccounts(at core.At, rel string, connection *core.Connection) {
+	if connection.Connector != "" {
+		b.report(at, rel, "an upstream cannot be called with the accounts of callers", "use a credential of type bearer, basic, header or query")
+	}
 }
 
 // upstreamInFlight is how many exchanges with an upstream there may be, and wait, where the

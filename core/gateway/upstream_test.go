@@ -498,6 +498,13 @@ func TestMountMistakes(t *testing.T) {
 		"credential": {func(c *core.Config) {
 			c.Upstreams[0].Credential = &core.CredentialConfig{Type: "header", Name: "Accept", Value: "x"}
 		}, "/upstreams/0/credential/name", "belongs to the protocol"},
+		"accounts of callers": {func(c *core.Config) {
+			c.Upstreams[0].Credential = &core.CredentialConfig{Type: "user", Connector: "crm"}
+		}, "/upstreams/0/credential/type", "accounts of callers"},
+		"accounts of callers by a connection": {func(c *core.Config) {
+			c.Connections = []core.ConnectionConfig{{Name: "crm", BaseURL: "https://crm.example", Credential: &core.CredentialConfig{Type: "user", Connector: "crm"}}}
+			c.Upstreams[0].URL, c.Upstreams[0].Connection = "", "crm"
+		}, "/upstreams/0/connection", "accounts of callers"},
 		"revision":           {func(c *core.Config) { c.Upstreams[0].Revision = "2025-01-01" }, "/upstreams/0/revision", "no revision"},
 		"sse of a late one":  {func(c *core.Config) { c.Upstreams[0].Transport, c.Upstreams[0].Revision = "sse", "2026-07-28" }, "/upstreams/0/revision", "has no HTTP+SSE"},
 		"definitions":        {func(c *core.Config) { c.Upstreams[0].Definitions = "trust" }, "/upstreams/0/definitions", "no policy"},
